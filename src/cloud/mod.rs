@@ -1,0 +1,1 @@
+//! The DCS and IAM client.

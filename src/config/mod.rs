@@ -1,0 +1,1 @@
+//! The configuration file: raw TOML to validated settings, findings with positions.

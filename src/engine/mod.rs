@@ -1,0 +1,1 @@
+//! The pure core: applies one input, then decides.

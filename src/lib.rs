@@ -1,0 +1,16 @@
+//! Refit upgrades fleets of managed Redis instances in maintenance windows.
+//!
+//! `ARCHITECTURE.md` beside this file is the map.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod cli;
+pub mod cloud;
+pub mod config;
+pub mod daemon;
+pub mod engine;
+pub mod judge;
+pub mod model;
+pub mod sim;
+pub mod store;

@@ -1,0 +1,1 @@
+//! From an HTTP status and an error code to the class that Refit reacts to.

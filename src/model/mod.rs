@@ -1,0 +1,28 @@
+//! Values that every other part shares: ids, instants, instances, versions, answers, windows, policy.
+//!
+//! Nothing here has behaviour over time: no clock, no I/O, no randomness. What the cloud said and
+//! what the operator wrote meet in these types, so that the engine needs neither.
+
+pub mod access;
+pub mod answer;
+pub mod calendar;
+pub mod call;
+pub mod classify;
+pub mod draw;
+pub mod id;
+pub mod instance;
+pub mod policy;
+pub mod task;
+pub mod time;
+pub mod version;
+
+pub use answer::{AnswerNote, LearnedLimit, LimitScope, ReadAnswer, ReadFailure, SubmitAnswer};
+pub use call::ReadCall;
+pub use id::{
+    AttemptId, CampaignName, CredentialName, InstanceId, ProjectName, TargetId, TaskId, WindowName,
+};
+pub use instance::{CacheMode, CurrentTask, Edition, Instance, InstanceStatus};
+pub use policy::Settings;
+pub use task::{Task, TaskStatus};
+pub use time::{Millis, Steady, Wall};
+pub use version::{Part, PartVersion, UpgradeBody, Versions};

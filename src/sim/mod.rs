@@ -1,0 +1,1 @@
+//! The simulated cloud: a pure world and an HTTP face.
