@@ -1,0 +1,306 @@
+//! The rows that a step changed and that a restart reads: what the store keeps beside the ledger.
+//!
+//! Instants are wall milliseconds. What can be derived (caps in use, timers, queues) is not here;
+//! what a restart must find again (limiters, sweeps, waves, bakes, pause causes, failure runs,
+//! backoffs, looks) all is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::policy::Wave;
+use crate::model::{
+    AttemptId, CacheMode, CampaignName, CredentialName, Instance, InstanceId, LearnedLimit,
+    ProjectName, TargetId, TaskId, UpgradeBody, Versions, Wall,
+};
+
+use super::order::Scope;
+use super::state::{CampaignState, PauseCauses, Reason, TargetState};
+
+/// Everything that is kept: what `Engine::restore` starts from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rows {
+    /// The ledger's last `seq`; 0 when it is empty.
+    pub last_seq: u64,
+    pub instances: Vec<InstanceRow>,
+    pub targets: Vec<TargetRow>,
+    /// Open ones only.
+    pub attempts: Vec<AttemptRow>,
+    pub campaigns: Vec<CampaignRow>,
+    pub projects: Vec<ProjectRow>,
+    pub credentials: Vec<CredentialRow>,
+    pub freezes: Vec<FreezeRow>,
+}
+
+/// The rows of one step, whole; the last one of an id wins.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    pub instances: Vec<InstanceRow>,
+    pub targets: Vec<TargetRow>,
+    pub attempts: Vec<AttemptRow>,
+    pub campaigns: Vec<CampaignRow>,
+    pub projects: Vec<ProjectRow>,
+    pub credentials: Vec<CredentialRow>,
+    pub freezes: Vec<FreezeRow>,
+    /// Operator freezes that were lifted.
+    pub unfrozen: Vec<Scope>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        *self == Changes::default()
+    }
+}
+
+/// What the inventory last said of an instance that some campaign selects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRow {
+    pub project: ProjectName,
+    pub instance: InstanceId,
+    pub name: Arc<str>,
+    pub tags: BTreeMap<Arc<str>, Arc<str>>,
+    pub zones: Vec<Arc<str>>,
+    pub cache_mode: CacheMode,
+    pub engine_version: Arc<str>,
+}
+
+impl InstanceRow {
+    pub fn new(project: &ProjectName, instance: &Instance) -> InstanceRow {
+        InstanceRow {
+            project: project.clone(),
+            instance: instance.id.clone(),
+            name: instance.name.clone(),
+            tags: instance.tags.clone(),
+            zones: instance.zones.clone(),
+            cache_mode: instance.cache_mode,
+            engine_version: instance.engine_version.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetRow {
+    pub id: TargetId,
+    /// Index of its wave.
+    pub wave: u32,
+    /// Its place in the campaign's order: smaller starts first.
+    pub rank: u64,
+    pub state: TargetState,
+    pub reason: Option<Reason>,
+    pub entered_at: Wall,
+    /// Re-openings by an operator, from 1.
+    pub round: u32,
+    /// Intents of this round so far, counted or not: the `number` of the last attempt.
+    pub number: u32,
+    /// Attempts of this round that were sent and then found not applied.
+    pub not_applied: u32,
+    /// The end of a backoff or of a wait after a conflict.
+    pub not_before: Option<Wall>,
+    /// The cloud's task, once it is known.
+    pub task: Option<TaskId>,
+    pub overdue: bool,
+    /// Why an operator has to look, if one has.
+    pub needs_operator: Option<Arc<str>>,
+    /// Who holds it, if an operator does.
+    pub held_by: Option<Arc<str>>,
+    /// Its failure no longer counts (after a resume).
+    pub acknowledged: bool,
+    pub detail: TargetDetail,
+}
+
+/// The parts of a target that nobody searches by.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetDetail {
+    /// The last version answer and when it came.
+    pub versions: Option<Versions>,
+    pub versions_at: Option<Wall>,
+    /// Occurrences of "busy" in this round.
+    pub conflicts: u32,
+    /// The code or word of the last conflict.
+    pub conflict: Option<Arc<str>>,
+    /// First look that showed FROZEN, ERROR or CREATEFAILED.
+    pub not_running_at: Option<Wall>,
+    /// An attempt of this round has been uncertain: 4116 may then be our own upgrade.
+    pub was_uncertain: bool,
+    /// Clean looks at the uncertain attempt.
+    pub clean_looks: u32,
+    pub first_clean_at: Option<Wall>,
+    pub last_clean_at: Option<Wall>,
+    /// No look counts before this: the answer's arrival, or after a restart T0 + 5 s + timeout.
+    pub looks_from: Option<Wall>,
+    /// Watches in a row that did not show the task.
+    pub misses: u32,
+    pub first_miss_at: Option<Wall>,
+    /// When the attempt was accepted or adopted: what `task_timeout` counts from.
+    pub running_since: Option<Wall>,
+    pub verify_after: Option<VerifyAfter>,
+    pub verifying_since: Option<Wall>,
+    pub settled_at: Option<Wall>,
+    /// First idle look with unchanged versions.
+    pub unchanged_at: Option<Wall>,
+    /// When its first intent of the round was committed.
+    pub started_at: Option<Wall>,
+}
+
+/// What led to verifying, and so what an unchanged version then means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyAfter {
+    Success,
+    TaskFailed(Option<Arc<str>>),
+    Vanished,
+    /// 4053: the cloud said it is current.
+    ReportedCurrent,
+    /// The versions moved without a task.
+    Inferred,
+    /// `refit resolve --applied`.
+    Resolved,
+}
+
+/// One submission: written before it is sent (rule S2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRow {
+    pub id: AttemptId,
+    /// Exactly what is sent.
+    pub body: UpgradeBody,
+    /// T0: when the intent was decided.
+    pub intent_at: Wall,
+    pub not_after: Wall,
+    pub versions_before: Versions,
+    /// Tasks of the instance that were there before.
+    pub known_tasks: Vec<TaskId>,
+    pub service_task_before: Option<TaskId>,
+    /// T0 on the cloud's clock.
+    pub cloud_intent_at: Wall,
+    pub outcome: AttemptOutcome,
+    /// `None` while it is open: at most one open attempt per (project, instance) (rule S1).
+    pub ended_at: Option<Wall>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The ticket is out.
+    Open,
+    Uncertain,
+    /// The cloud applied it; `task` if it showed one.
+    Applied {
+        task: Option<TaskId>,
+    },
+    /// Looks proved that nothing happened, or an operator said so.
+    NotApplied,
+    /// It never left, or the cloud refused it before doing anything.
+    NotSent {
+        why: Arc<str>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CampaignRow {
+    pub name: CampaignName,
+    pub state: CampaignState,
+    pub detail: CampaignDetail,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CampaignDetail {
+    pub seed: u64,
+    /// Of the planned targets, waves and versions.
+    pub digest: Arc<str>,
+    pub planned_at: Wall,
+    /// The state to return to when no pause cause is left.
+    pub paused_from: Option<CampaignState>,
+    pub causes: PauseCauses,
+    /// An abort was ordered; nothing starts while the rest drains.
+    pub draining: bool,
+    pub waves: Vec<Wave>,
+    /// Index of the wave that is open or baking.
+    pub wave: u32,
+    pub wave_ended_at: Option<Wall>,
+    pub bake_until: Option<Wall>,
+    /// Ends that were failures, since the last that was not.
+    pub consecutive_failures: u32,
+    /// The last suspicious code and how often in a row.
+    pub code_run: Option<(Arc<str>, u32)>,
+    /// Ended with `failed`, `skipped: operator` apart: what the report says.
+    pub completed_with_failures: bool,
+    /// Start of the interval that was last announced as open.
+    pub announced_open: Option<Wall>,
+    /// Until when this process and its predecessors watched the calendar.
+    pub calendar_seen_until: Option<Wall>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProjectRow {
+    pub name: ProjectName,
+    pub detail: ProjectDetail,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectDetail {
+    pub starts: BucketRow,
+    pub reads: BucketRow,
+    /// Why nothing starts here until `refit resume --project`.
+    pub stopped: Option<Arc<str>>,
+    /// The project's own backoff after answers that never reached the cloud.
+    pub backoff_until: Option<Wall>,
+    pub backoff_count: u32,
+    pub forbidden_run: u32,
+    pub watch: WatchStrategy,
+    pub watch_probed_at: Option<Wall>,
+    /// Our user id, learned from the first accepted task.
+    pub own_user: Option<Arc<str>>,
+    /// The name of upgrade tasks, learned likewise.
+    pub task_name: Option<Arc<str>>,
+    /// Full inventory sweeps so far, and when the last one ended.
+    pub sweeps: u64,
+    pub swept_at: Option<Wall>,
+}
+
+/// A limiter's state, so that a restart grants nothing afresh (rule S6).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BucketRow {
+    /// Theoretical arrival time of the cell-rate algorithm, in wall microseconds.
+    pub arrival_us: i64,
+    /// A 429's pause.
+    pub paused_until: Option<Wall>,
+    /// Learned from a 429, at 80 %, forgotten after 24 h.
+    pub learned: Option<LearnedLimit>,
+    pub learned_at: Option<Wall>,
+}
+
+/// The cheapest way to watch that was found to work in a project.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchStrategy {
+    #[default]
+    PerInstance,
+    /// One read per 1,000 tasks.
+    TaskCentre,
+    /// One read per 1,000 instances.
+    InstanceList,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRow {
+    pub name: CredentialName,
+    /// Of the secrets it was stopped with: a changed one ends the stop.
+    pub fingerprint: Arc<str>,
+    pub stopped: Option<Arc<str>>,
+}
+
+/// An operator's freeze.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeRow {
+    pub scope: Scope,
+    pub from: Wall,
+    /// `None`: until lifted.
+    pub until: Option<Wall>,
+    pub actor: Arc<str>,
+    pub reason: Option<Arc<str>>,
+}
