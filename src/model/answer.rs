@@ -69,9 +69,10 @@ pub enum SubmitAnswer {
     /// 401, APIGW.0301, 0303, 0305; `renewable` if a new token may mend it (0307, DCS.1001, 1002,
     /// or any 401 to a token).
     CredentialRefused { renewable: bool },
-    /// 403.
+    /// 403, or 405 with APIGW.0501 or 0502.
     Forbidden,
-    /// 404 APIGW.0101, DCS.4001: the call does not exist in this project.
+    /// 404 APIGW.0101, DCS.4001: the call does not exist in this project. 404 APIGW.0103–0105:
+    /// the gateway has nothing behind it.
     CapabilityAbsent,
     /// Any other 4xx, or 3xx. `suspicious` if the code is unlisted or marked a defect in section
     /// 5 of the API facts: three of one code in a row pause the campaign.
@@ -103,7 +104,8 @@ pub enum ReadAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadFailure {
-    /// No connection, no answer in time, 5xx, unreadable: try again with backoff.
+    /// No connection, no answer in time, 3xx, 408, 5xx, unreadable, or busy: try again with
+    /// backoff.
     Unreachable,
     Throttled {
         limit: Option<LearnedLimit>,
