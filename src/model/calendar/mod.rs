@@ -3,6 +3,20 @@
 //! A window is local time with a zone and an elapsed duration; an occurrence is one concrete
 //! `[open, close)` of it. A campaign's occurrences are united and its freezes subtracted; the
 //! cutoff counts from the end of the result (design: windows).
+//!
+//! Every rule, cron included, is searched in local time without a zone, and one function turns a
+//! local start into an instant. So all rules agree on what a clock change does: a start inside a
+//! gap opens at the first valid instant, a start in an overlap at the first of the two, once, and a
+//! date that the zone skips has no occurrence.
+//!
+//! Not here: an operator's freeze (the engine's state) and "now" (always an argument).
+
+mod cron;
+mod freeze;
+mod interval;
+mod local;
+mod occurrence;
+mod rule;
 
 use std::sync::Arc;
 
@@ -10,7 +24,17 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::id::{CampaignName, ProjectName, WindowName};
+use super::policy::Settings;
 use super::time::{Millis, Wall};
+
+pub use cron::CronProblem;
+pub use freeze::Frozen;
+pub use occurrence::Occurrence;
+
+/// How far ahead anything is searched for. A window that does not open within this time, or that a
+/// freeze covers for this long, never opens. Fifty years hold every leap-day rule, 29 February on
+/// a given weekday included (28 years, 40 across 2100).
+pub const HORIZON: Millis = Millis::from_hours(50 * 366 * 24);
 
 /// A recurring rule that allows starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +48,7 @@ pub struct Window {
     pub zone: TimeZone,
 }
 
-/// When a window opens, in its zone's local time.
+/// When a window opens, in its zone's local time. [`Rule::cron`] makes the cron form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
     Weekly {
@@ -47,6 +71,7 @@ pub struct Freeze {
     pub name: WindowName,
     pub from: civil::DateTime,
     pub until: civil::DateTime,
+    /// The written years only tell the length: it applies in every year, those before included.
     pub every_year: bool,
     pub zone: TimeZone,
     /// Empty: all.
@@ -62,9 +87,10 @@ pub struct Interval {
     pub open: Wall,
     /// First instant that is no longer inside.
     pub close: Wall,
-    /// A target may start only before this: `close` minus the cutoff that counts there.
+    /// A target may start only before this: `close` minus the cutoff that counts there. Not after
+    /// `open` where a freeze left less than the cutoff: then nothing starts in the interval.
     pub last_start: Wall,
-    /// The windows that contribute, in order.
+    /// The windows that contribute, in the campaign's order.
     pub windows: Vec<WindowName>,
     /// The freeze whose start ends the interval, if one does.
     pub ended_by: Option<WindowName>,
@@ -75,4 +101,25 @@ pub struct Interval {
 pub struct Calendar {
     pub windows: Vec<Window>,
     pub freezes: Vec<Freeze>,
+}
+
+impl Calendar {
+    /// The calendar of `campaign` in `project`. A campaign that the settings do not have has no
+    /// windows, so it never opens.
+    pub fn for_campaign(
+        settings: &Settings,
+        campaign: &CampaignName,
+        project: &ProjectName,
+    ) -> Calendar {
+        let named = settings.campaigns.get(campaign).map_or(&[][..], |policy| &policy.windows);
+        Calendar {
+            windows: named.iter().filter_map(|name| settings.windows.get(name)).cloned().collect(),
+            freezes: settings
+                .freezes
+                .values()
+                .filter(|freeze| freeze.applies_to(campaign, project))
+                .cloned()
+                .collect(),
+        }
+    }
 }
