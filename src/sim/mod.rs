@@ -1,1 +1,3 @@
 //! The simulated cloud: a pure world and an HTTP face.
+
+pub mod world;
