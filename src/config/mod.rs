@@ -1,1 +1,194 @@
-//! The configuration file: raw TOML to validated settings, findings with positions.
+//! The configuration file: TOML to validated settings, findings with positions.
+//!
+//! In order: `source` reads the bytes, `section` and the kinds of value read keys, one file per
+//! table turns keys into settings, and every finding of the way is reported at once. What is valid
+//! here can be trusted everywhere: nothing after this asks again. No network is touched, and no
+//! secret leaves `secret` but as a `SecretString`.
+
+mod campaigns;
+mod coverage;
+mod credentials;
+pub mod effective;
+mod endpoint;
+mod environment;
+mod finding;
+mod kind;
+mod problem;
+mod projects;
+mod redact;
+mod render;
+mod secret;
+mod section;
+mod select;
+mod service;
+mod source;
+mod time;
+mod waves;
+mod windows;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use toml::de::DeTable;
+
+use crate::model::access::{Endpoint, Secrets};
+use crate::model::{CredentialName, ProjectName, Settings};
+
+pub use effective::{EffectiveKey, Origin, Setting};
+pub use environment::{Environment, FileContent, ProcessEnvironment};
+pub use finding::{
+    EXIT_CONFIGURATION, EXIT_CREDENTIAL, Excerpt, Finding, Findings, Position, Severity, Subject,
+};
+pub use render::Colour;
+
+use problem::Problem;
+use section::{Notes, Record, Section};
+use source::Source;
+
+/// Where every command looks for the file if it is not told.
+pub const DEFAULT_PATH: &str = "/etc/refit/refit.toml";
+
+/// The annotated example; it loads, given its two environment variables.
+pub const EXAMPLE: &str = include_str!("../../config/refit.toml");
+
+/// A file that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    /// Only warnings.
+    pub warnings: Findings,
+    effective: Vec<EffectiveKey>,
+}
+
+/// Everything a file decides, valid as a whole.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the engine reads.
+    pub settings: Settings,
+    /// How each project is reached.
+    pub endpoints: BTreeMap<ProjectName, Endpoint>,
+    pub secrets: BTreeMap<CredentialName, Secrets>,
+    pub store: StoreConfig,
+    pub api: ApiConfig,
+    /// Default of windows, zone of freezes.
+    pub time_zone: TimeZone,
+    /// SHA-256 of the effective policy in hex, for the settings' history.
+    pub digest: Arc<str>,
+}
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The SQLite file.
+    pub path: PathBuf,
+}
+
+/// Where the daemon listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// `None`: off.
+    pub listen: Option<SocketAddr>,
+    /// Unix socket of the controls.
+    pub socket: PathBuf,
+}
+
+/// Reads and validates the file.
+///
+/// # Errors
+/// Every finding of the file, warnings included, if at least one is an error;
+/// [`Findings::exit_code`] is what the process should end with.
+pub fn load(path: &Path, environment: &dyn Environment) -> Result<Loaded, Findings> {
+    match Source::read(path, environment) {
+        Ok(source) => parse(path, &source, environment),
+        Err((source, problem)) => {
+            let notes = Notes::new(&source);
+            notes.report(String::new(), None, *problem);
+            Err(findings(path, notes.into_parts().0))
+        }
+    }
+}
+
+/// Every key with its value and origin, in the order of the tables.
+pub fn effective(loaded: &Loaded) -> Vec<EffectiveKey> {
+    loaded.effective.clone()
+}
+
+fn findings(path: &Path, list: Vec<Finding>) -> Findings {
+    Findings { file: path.to_owned(), list }
+}
+
+fn parse(path: &Path, source: &Source, environment: &dyn Environment) -> Result<Loaded, Findings> {
+    let notes = Notes::new(source);
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    for error in &errors {
+        notes.report(String::new(), error.span(), syntax(error));
+    }
+    // After a syntax error, what was meant is a guess, and so would every further finding be.
+    let config = if errors.is_empty() {
+        read(Section::root(&notes, document.get_ref()), &base(path), environment)
+    } else {
+        None
+    };
+    let (list, effective) = notes.into_parts();
+    let findings = findings(path, list);
+    match config {
+        Some(config) if !findings.has_errors() => {
+            let config = Config { digest: effective::digest(&effective).into(), ..config };
+            Ok(Loaded { config, warnings: findings, effective })
+        }
+        _ => Err(findings),
+    }
+}
+
+/// The parser's own message; it speaks of syntax only, never of content.
+fn syntax(error: &toml::de::Error) -> Problem {
+    match error.message() {
+        "duplicate key" => Problem::new("the key stands here a second time").help("remove one"),
+        message => Problem::new(format!("this is not TOML: {message}")),
+    }
+    .without_value()
+}
+
+/// The directory from which relative paths in the file count.
+fn base(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// What every table's reader needs besides its table.
+struct Context<'a> {
+    environment: &'a dyn Environment,
+    base: &'a Path,
+    time_zone: TimeZone,
+    credentials: Vec<String>,
+    projects: Vec<String>,
+    windows: Vec<String>,
+    campaigns: Vec<String>,
+}
+
+/// Reads the whole document. `None` only if something was reported.
+fn read(mut root: Section<'_>, base: &Path, environment: &dyn Environment) -> Option<Config> {
+    let time_zone = root.or_default("time_zone", &time::Zone, TimeZone::UTC);
+    let context = Context {
+        environment,
+        base,
+        time_zone: time_zone.clone(),
+        credentials: root.names("credentials"),
+        projects: root.names("projects"),
+        windows: root.names("windows"),
+        campaigns: root.names("campaigns"),
+    };
+    let store = service::store(root.table("store", Record::Keys), &context);
+    let api = service::api(root.table("api", Record::Keys), &store, &context);
+    let (credentials, secrets) = credentials::read(&mut root, &context);
+    let (projects, endpoints) = projects::read(&mut root, &context);
+    let windows = windows::windows(&mut root, &context);
+    let freezes = windows::freezes(&mut root, &context);
+    let campaigns = campaigns::read(&mut root, &context);
+    let settings = Settings { credentials, projects, windows, freezes, campaigns };
+    coverage::check(&root, &settings, environment.now());
+    root.close();
+    Some(Config { settings, endpoints, secrets, store, api, time_zone, digest: Arc::from("") })
+}

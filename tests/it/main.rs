@@ -1,3 +1,6 @@
 //! The integration tests: one binary, one module per subject.
 
 mod calendar;
+mod config_environment;
+mod config_load;
+mod config_secrets;

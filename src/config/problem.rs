@@ -1,0 +1,79 @@
+//! One thing wrong, as the code that notices it says it; the reader adds key, line and excerpt.
+
+use std::ops::Range;
+
+use super::finding::{Severity, Subject};
+use super::redact::Show;
+
+/// Not yet placed: where `span` is missing, the reader points at what it was reading.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub message: String,
+    pub help: Option<String>,
+    /// Bytes of the file.
+    pub span: Option<Range<usize>>,
+    pub severity: Severity,
+    pub subject: Subject,
+    pub show: Show,
+}
+
+impl Problem {
+    pub fn new(message: impl Into<String>) -> Problem {
+        Problem {
+            message: message.into(),
+            help: None,
+            span: None,
+            severity: Severity::Error,
+            subject: Subject::Configuration,
+            show: Show::Line,
+        }
+    }
+
+    pub fn warning(message: impl Into<String>) -> Problem {
+        Problem { severity: Severity::Warning, ..Problem::new(message) }
+    }
+
+    pub fn credential(message: impl Into<String>) -> Problem {
+        Problem { subject: Subject::Credential, ..Problem::new(message) }
+    }
+
+    /// What to write instead.
+    pub fn help(self, help: impl Into<String>) -> Problem {
+        Problem { help: Some(help.into()), ..self }
+    }
+
+    pub fn at(self, span: Range<usize>) -> Problem {
+        Problem { span: Some(span), ..self }
+    }
+
+    /// Shows the key alone, not its value.
+    pub fn without_value(self) -> Problem {
+        Problem { show: Show::Key, ..self }
+    }
+}
+
+/// Characters of a value that a message repeats.
+const QUOTED_LIMIT: usize = 60;
+
+/// The value in quotes, escaped and clipped, for a message.
+pub fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(QUOTED_LIMIT).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}
+
+/// How alike two names must be, from 0 to 1, for one to be offered in place of the other.
+const LIKENESS: f64 = 0.75;
+
+/// The name that was probably meant.
+pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&wrong, &name.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right))
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,116 @@
+//! Hides what may be a secret in a line that is about to be shown.
+//!
+//! Works on text alone, so that it also holds in a file that does not parse. It hides too much
+//! rather than too little: inside a credential's table everything but a few harmless keys and the
+//! references (rule S15).
+
+use std::ops::Range;
+
+use super::finding::Excerpt;
+
+/// What of a line may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// All but secrets.
+    Line,
+    /// No value: nobody knows what an unknown key holds.
+    Key,
+}
+
+/// Stands for what is hidden; it has one length, whatever it hides.
+const HIDDEN: &str = "…";
+
+/// Keys of a credential that hold no secret.
+const HARMLESS: [&str; 4] = ["kind", "domain", "user", "metadata_endpoint"];
+
+/// Words that make a line suspect outside a credential's table too.
+const SUSPECT: [&str; 7] = ["secret", "passw", "token", "access", "credentials.", "_key", "auth"];
+
+/// Whether the first of `lines`, which run backwards, stands in a table of credentials.
+pub fn is_in_credentials<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {
+    lines.find(|line| line.trim_start().starts_with('[')).is_some_and(|header| {
+        let name = header.trim_start().trim_start_matches(['[', ' ', '"', '\'']);
+        let name = name.to_ascii_lowercase();
+        let first = name.split(['.', ']', '"', '\'', ' ']).next().unwrap_or_default();
+        first.contains("cred") || strsim::jaro_winkler(first, "credentials") > 0.8
+    })
+}
+
+/// The line with its secrets hidden, and the mark moved along.
+pub fn line(text: &str, mark: Range<usize>, show: Show, in_credentials: bool) -> Excerpt {
+    let hidden = match value_start(text) {
+        _ if text.trim_start().starts_with('[') => None,
+        Some(value) if show == Show::Key => Some(value),
+        Some(value) => is_suspect(text, value, in_credentials)
+            .then(|| reference_end(text, value).unwrap_or(value)),
+        None if in_credentials || is_named_suspect(text) => {
+            Some(text.len() - text.trim_start().len())
+        }
+        None => None,
+    };
+    let excerpt = match hidden {
+        Some(from) if !text[from..].trim().is_empty() => replace(text, mark, from..text.len()),
+        _ => Excerpt { text: text.to_owned(), mark },
+    };
+    without_passwords(excerpt)
+}
+
+/// Where the value of `key = value` begins.
+fn value_start(text: &str) -> Option<usize> {
+    let equals = text.find('=')?;
+    let value = &text[equals + 1..];
+    Some(equals + 1 + value.len() - value.trim_start().len())
+}
+
+fn is_suspect(text: &str, value: usize, in_credentials: bool) -> bool {
+    let key = text[..value].trim_end_matches(['=', ' ', '\t']).trim();
+    if in_credentials { !HARMLESS.contains(&key) } else { is_named_suspect(text) }
+}
+
+fn is_named_suspect(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    SUSPECT.iter().any(|word| lower.contains(word))
+}
+
+/// The end of a value that is a reference, not a secret: what follows it on the line is hidden.
+fn reference_end(text: &str, value: usize) -> Option<usize> {
+    let quoted = &text[value..];
+    let quote = quoted.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+    let inner = &quoted[1..];
+    let inner = &inner[..inner.find(quote)?];
+    let is_reference =
+        ["env:", "file:", "credential:"].iter().any(|scheme| inner.starts_with(scheme));
+    is_reference.then_some(value + inner.len() + 2)
+}
+
+/// Hides the user and password of every address.
+fn without_passwords(mut excerpt: Excerpt) -> Excerpt {
+    let mut from = 0;
+    while let Some(at) = excerpt.text[from..].find("://") {
+        let start = from + at + 3;
+        let rest = &excerpt.text[start..];
+        let authority = rest.find(['"', '\'', ' ', '\t', ',']).unwrap_or(rest.len());
+        if let Some(length) = rest[..authority].rfind('@') {
+            excerpt = replace(&excerpt.text, excerpt.mark, start..start + length);
+        }
+        from = start;
+    }
+    excerpt
+}
+
+/// Puts [`HIDDEN`] in the place of `hidden`.
+fn replace(text: &str, mark: Range<usize>, hidden: Range<usize>) -> Excerpt {
+    let moved = |at: usize, inside: usize| {
+        if at <= hidden.start {
+            at
+        } else if at >= hidden.end {
+            at - hidden.len() + HIDDEN.len()
+        } else {
+            inside
+        }
+    };
+    let start = moved(mark.start, hidden.start);
+    let end = moved(mark.end, hidden.start + HIDDEN.len()).max(start);
+    let text = format!("{}{HIDDEN}{}", &text[..hidden.start], &text[hidden.end..]);
+    Excerpt { text, mark: start..end }
+}

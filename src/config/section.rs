@@ -1,0 +1,384 @@
+//! Reads one table of the document, key by key.
+//!
+//! Asking for a key is what makes it known: what nobody asked for is reported as unknown when the
+//! section is closed. So every wrong value, missing key and unknown key of a file is found in one
+//! pass, which serde, stopping at the first, could not do. Each answer is also recorded as an
+//! effective key.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::effective::{EffectiveKey, Origin, Setting};
+use super::finding::Finding;
+use super::kind::Kind;
+use super::problem::{Problem, closest, quoted};
+use super::source::Source;
+
+/// A value and where it stands.
+pub type Item<'a> = Spanned<DeValue<'a>>;
+
+/// Findings of one file that are kept; a file that is wrong in more places is no configuration.
+const FINDINGS_LIMIT: usize = 200;
+
+/// Characters of a name: ids of three names stay readable on one line.
+const NAME_LIMIT: usize = 64;
+
+/// Collects what the reading of one file brings to light.
+pub struct Notes<'a> {
+    source: &'a Source,
+    findings: RefCell<Vec<Finding>>,
+    effective: RefCell<Vec<EffectiveKey>>,
+}
+
+impl<'a> Notes<'a> {
+    pub fn new(source: &'a Source) -> Notes<'a> {
+        Notes { source, findings: RefCell::default(), effective: RefCell::default() }
+    }
+
+    /// Places a problem: at its own span, else at `span`, else at the file as a whole.
+    pub fn report(&self, key: String, span: Option<Range<usize>>, problem: Problem) {
+        let mut findings = self.findings.borrow_mut();
+        if findings.len() >= FINDINGS_LIMIT {
+            return;
+        }
+        let span = problem.span.or(span);
+        findings.push(Finding {
+            severity: problem.severity,
+            subject: problem.subject,
+            key,
+            message: problem.message,
+            help: problem.help,
+            position: span.as_ref().map(|span| self.source.position(span.start)),
+            excerpt: span.map(|span| self.source.excerpt(&span, problem.show)),
+        });
+    }
+
+    /// All findings, in the order of the file, and all effective keys.
+    pub fn into_parts(self) -> (Vec<Finding>, Vec<EffectiveKey>) {
+        let mut findings = self.findings.into_inner();
+        findings.sort_by_key(|finding| finding.position.map(|place| (place.line, place.column)));
+        (findings, self.effective.into_inner())
+    }
+}
+
+/// Whether a section's keys are recorded as effective keys one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    Keys,
+    /// The parent records the whole table as one value.
+    Whole,
+}
+
+/// One table while it is being read.
+pub struct Section<'a> {
+    notes: &'a Notes<'a>,
+    table: Option<&'a DeTable<'a>>,
+    /// The table's name or value, where a missing key is reported.
+    span: Range<usize>,
+    path: Vec<String>,
+    asked: Vec<&'static str>,
+    record: Record,
+}
+
+impl<'a> Section<'a> {
+    pub fn root(notes: &'a Notes<'a>, table: &'a DeTable<'a>) -> Section<'a> {
+        Section {
+            notes,
+            table: Some(table),
+            span: 0..0,
+            path: Vec::new(),
+            asked: Vec::new(),
+            record: Record::Keys,
+        }
+    }
+
+    /// The value of a key, which becomes known by this. An empty list counts as absent.
+    pub fn item(&mut self, key: &'static str) -> Option<&'a Item<'a>> {
+        self.asked.push(key);
+        let item = self.table?.get(key)?;
+        let is_empty = item.get_ref().as_array().is_some_and(|list| list.is_empty());
+        (!is_empty).then_some(item)
+    }
+
+    /// The value, if it is there and right; what is wrong with it is reported.
+    fn read<K: Kind>(&mut self, key: &'static str, kind: &K) -> Option<K::Value> {
+        let item = self.item(key)?;
+        match kind.parse(item) {
+            Ok(value) => {
+                let line = self.notes.source.line(item.span().start);
+                self.record(key, kind.print(&value), Origin::File { line });
+                Some(value)
+            }
+            Err(problems) => {
+                for problem in problems {
+                    self.notes.report(self.key(key), Some(item.span()), problem);
+                }
+                None
+            }
+        }
+    }
+
+    pub fn required<K: Kind>(&mut self, key: &'static str, kind: &K) -> Option<K::Value> {
+        if self.item(key).is_none() {
+            self.problem(
+                Problem::new(format!("`{key}` is missing"))
+                    .help(format!("write {}", kind.hint(key))),
+            );
+        }
+        self.read(key, kind)
+    }
+
+    /// `unset` says what the absence means: `none`, `all`.
+    pub fn optional<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: &K,
+        unset: &'static str,
+    ) -> Option<K::Value> {
+        if self.item(key).is_none() {
+            self.push(key, unset.to_owned(), Setting::Unset, Origin::Default);
+        }
+        self.read(key, kind)
+    }
+
+    pub fn or_default<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: &K,
+        default: K::Value,
+    ) -> K::Value {
+        self.or_origin(key, kind, default, Origin::Default)
+    }
+
+    /// Like `or_default`, for a default that does not come from the program alone.
+    pub fn or_origin<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: &K,
+        default: K::Value,
+        origin: Origin,
+    ) -> K::Value {
+        if self.item(key).is_none() {
+            self.record(key, kind.print(&default), origin);
+        }
+        self.read(key, kind).unwrap_or(default)
+    }
+
+    /// Records the value of a key that was read in another way.
+    pub fn record(&self, key: &str, value: String, origin: Origin) {
+        self.push(key, value, Setting::Set, origin);
+    }
+
+    /// Records a value that was read from `span`.
+    pub fn record_at(&self, key: &str, value: String, span: Range<usize>) {
+        self.record(key, value, Origin::File { line: self.notes.source.line(span.start) });
+    }
+
+    /// Where the value of a key comes from, if not from elsewhere than the file.
+    pub fn origin(&self, key: &str) -> Origin {
+        match self.span_of(key) {
+            Some(span) => Origin::File { line: self.notes.source.line(span.start) },
+            None => Origin::Default,
+        }
+    }
+
+    fn push(&self, name: &str, value: String, setting: Setting, origin: Origin) {
+        if self.record == Record::Keys {
+            self.notes.effective.borrow_mut().push(EffectiveKey {
+                key: self.key(name),
+                value,
+                setting,
+                origin,
+                table: self.path.join("."),
+                name: name.to_owned(),
+            });
+        }
+    }
+
+    /// A table within this one; missing, it reads as empty.
+    pub fn table(&mut self, key: &'static str, record: Record) -> Section<'a> {
+        let item = self.item(key);
+        let name = self.table.and_then(|table| table.get_key_value(key)).map(|(name, _)| name);
+        let span = match (record, item) {
+            (Record::Whole, Some(item)) => item.span(),
+            _ => name.map_or(self.span.clone(), Spanned::span),
+        };
+        self.open(key, span, item, record)
+    }
+
+    /// The names within the table `key`, right or wrong: what others may refer to.
+    pub fn names(&self, key: &str) -> Vec<String> {
+        let table = self.table.and_then(|table| table.get(key));
+        let table = table.and_then(|item| item.get_ref().as_table());
+        table.into_iter().flatten().map(|(name, _)| name.get_ref().clone().into_owned()).collect()
+    }
+
+    /// The tables within the table `key`, each with its name.
+    pub fn named(&mut self, key: &'static str) -> Vec<(Spanned<String>, Section<'a>)> {
+        let Some(tables) = self.table(key, Record::Keys).table else { return Vec::new() };
+        let mut named: Vec<_> = tables.iter().collect();
+        named.sort_by_key(|(name, _)| name.span().start);
+        named
+            .into_iter()
+            .map(|(name, item)| {
+                self.check_name(key, name);
+                let path = key_text(name.get_ref());
+                let section = Section { path: self.child(key), ..self.silent() };
+                let section = section.open(&path, name.span(), Some(item), Record::Keys);
+                (Spanned::new(name.span(), name.get_ref().clone().into_owned()), section)
+            })
+            .collect()
+    }
+
+    /// Names become parts of ids, URLs and command lines.
+    fn check_name(&self, table: &str, name: &Spanned<Cow<'_, str>>) {
+        let text = name.get_ref();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let problem = if text.is_empty() {
+            Problem::new("a name must not be empty")
+        } else if !text.chars().all(is_plain) {
+            Problem::new(format!("{} has a character that no name may have", quoted(text)))
+        } else if text.len() > NAME_LIMIT {
+            Problem::new(format!("a name has {NAME_LIMIT} characters at most"))
+        } else {
+            return;
+        };
+        let problem = problem.help("use letters, digits, `.`, `_` and `-`");
+        self.notes.report(self.key(table), Some(name.span()), problem);
+    }
+
+    /// The tables of a list.
+    pub fn list(&mut self, key: &'static str) -> Vec<Section<'a>> {
+        let Some(item) = self.item(key) else { return Vec::new() };
+        let Some(list) = item.get_ref().as_array() else {
+            self.mismatch(key, item, "a list of tables");
+            return Vec::new();
+        };
+        let open = |item: &'a Item<'a>| self.open(key, item.span(), Some(item), Record::Whole);
+        list.iter().map(open).collect()
+    }
+
+    fn open(
+        &self,
+        key: &str,
+        span: Range<usize>,
+        item: Option<&'a Item<'a>>,
+        record: Record,
+    ) -> Section<'a> {
+        let table = item.and_then(|item| item.get_ref().as_table());
+        if let (Some(item), None) = (item, table) {
+            self.mismatch(key, item, "a table");
+        }
+        Section { table, span, path: self.child(key), record, ..self.silent() }
+    }
+
+    fn mismatch(&self, key: &str, item: &Item<'_>, wanted: &str) {
+        let found = item.get_ref().type_str();
+        let problem = Problem::new(format!("expected {wanted}, found {}", with_article(found)));
+        self.notes.report(self.key(key), Some(item.span()), problem.without_value());
+    }
+
+    /// A section that reads nothing.
+    fn silent(&self) -> Section<'a> {
+        Section {
+            notes: self.notes,
+            table: None,
+            span: self.span.clone(),
+            path: Vec::new(),
+            asked: Vec::new(),
+            record: self.record,
+        }
+    }
+
+    /// Whether there is a table to read; if not, that is reported or all right already.
+    pub fn is_present(&self) -> bool {
+        self.table.is_some()
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// The value of a key, as it stands.
+    pub fn value(&self, key: &str) -> Option<&'a Item<'a>> {
+        self.table?.get(key)
+    }
+
+    /// Where the value of a key stands.
+    pub fn span_of(&self, key: &str) -> Option<Range<usize>> {
+        Some(self.table?.get(key)?.span())
+    }
+
+    /// All keys of a table whose keys are free.
+    pub fn free_keys(&self) -> Vec<(&'a Spanned<Cow<'a, str>>, &'a Item<'a>)> {
+        self.table.map(|table| table.iter().collect()).unwrap_or_default()
+    }
+
+    /// A problem of the section as a whole.
+    pub fn problem(&self, problem: Problem) {
+        self.notes.report(self.path.join("."), Some(self.span.clone()), problem);
+    }
+
+    /// A problem of one key: at its value if there is one, else at the section.
+    pub fn problem_at(&self, key: &str, problem: Problem) {
+        let span = self.span_of(key).unwrap_or(self.span.clone());
+        self.notes.report(self.key(key), Some(span), problem);
+    }
+
+    /// A problem of one key of a table two levels down.
+    pub fn problem_in(&self, [table, name, key]: [&str; 3], problem: Problem) {
+        let table_of = |within: &'a DeTable<'a>, part: &str| within.get(part)?.get_ref().as_table();
+        let tables = self.table.and_then(|root| table_of(root, table));
+        let section = tables.and_then(|tables| table_of(tables, name));
+        let span = section.and_then(|section| section.get(key)).map(Spanned::span);
+        let path = format!("{table}.{}.{key}", key_text(name));
+        self.notes.report(path, span, problem);
+    }
+
+    /// Reports every key that nobody asked for.
+    pub fn close(self) {
+        for (name, _) in self.free_keys() {
+            let text = name.get_ref().as_ref();
+            if self.asked.contains(&text) {
+                continue;
+            }
+            let help = match closest(text, self.asked.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known here: {}", self.known()),
+            };
+            let problem = Problem::new("unknown key").help(help).without_value();
+            self.notes.report(self.key(&key_text(text)), Some(name.span()), problem);
+        }
+    }
+
+    fn known(&self) -> String {
+        let mut known = self.asked.clone();
+        known.sort_unstable();
+        known.dedup();
+        known.join(", ")
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.child(name).join(".")
+    }
+
+    fn child(&self, name: &str) -> Vec<String> {
+        self.path.iter().cloned().chain([name.to_owned()]).collect()
+    }
+}
+
+/// A part of a dotted key, quoted where TOML wants it.
+pub fn key_text(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
+}
+
+/// "a string", "an integer".
+pub fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
