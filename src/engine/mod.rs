@@ -4,6 +4,7 @@
 //! the same ledger, byte for byte, in the daemon, in rehearsals and in property tests. Requests
 //! leave only after the step's events and rows are durable; that is the host's half of rule S2.
 
+pub mod check;
 pub mod event;
 pub mod hold;
 pub mod input;

@@ -1,0 +1,218 @@
+//! What inputs tell the checker: settings, clocks, answers, doubts.
+
+use std::sync::Arc;
+
+use super::Checker;
+use super::facts::{InstanceFacts, Seen, groups_of};
+use crate::engine::event::Quota;
+use crate::engine::input::{FreezeFile, Input, Ownership, StoreHealth};
+use crate::engine::request::ReadId;
+use crate::model::answer::Answered;
+use crate::model::{
+    AttemptId, InstanceId, ProjectName, ReadAnswer, ReadCall, ReadFailure, Settings, SubmitAnswer,
+    TaskId,
+};
+
+/// Task ids remembered per instance: far more than any instance shows in a campaign.
+const TASK_IDS_MAX: usize = 256;
+
+/// Rows of an answer in transit between inventory and facts.
+type Answer = Result<Answered<ReadAnswer>, Answered<ReadFailure>>;
+
+impl Checker {
+    pub(super) fn take_input(&mut self, input: &Input) {
+        match input {
+            Input::Settings(settings) => self.take_settings(settings),
+            Input::ClockStepped { offset } => {
+                self.clock.step(*offset);
+                self.process.clock_suspect = true;
+                self.forget_intervals();
+            }
+            Input::ClockAgreed => self.process.clock_suspect = false,
+            Input::Submitted { attempt, answer } => self.take_submitted(attempt, &answer.answer),
+            Input::SendRefused { attempt, .. } => self.close_submit(attempt),
+            Input::Read { id, result } => self.take_read(*id, result),
+            Input::Renewed { credential, result } => {
+                let facts = self.credentials.entry(credential.clone()).or_default();
+                if result.is_ok() {
+                    facts.proven = false;
+                    facts.refused = false;
+                    facts.renewed = true;
+                }
+            }
+            Input::Store(health) => self.process.store_failing = *health == StoreHealth::Failing,
+            Input::FreezeFile(file) => self.process.freeze_file = *file == FreezeFile::Present,
+            Input::Ownership(owner) => self.process.not_owner = *owner == Ownership::NotOwner,
+            Input::Stopping => self.process.stopping = true,
+            Input::Tick | Input::Restarted | Input::Order(_) => {}
+        }
+    }
+
+    fn take_settings(&mut self, settings: &Arc<Settings>) {
+        let now = self.clock.elapsed();
+        for (name, policy) in &settings.projects {
+            let facts = self.projects.entry(name.clone()).or_default();
+            facts.starts.configure(policy.upgrade_rate, now);
+            facts.reads.configure(policy.read_rate, now);
+        }
+        for (name, policy) in &settings.credentials {
+            let facts = self.credentials.entry(name.clone()).or_default();
+            if facts.fingerprint != policy.fingerprint {
+                facts.proven = false;
+                facts.refused = false;
+            }
+            facts.fingerprint = policy.fingerprint.clone();
+            facts.renewable = policy.renewable;
+        }
+        for facts in self.campaigns.values_mut() {
+            facts.in_file = false;
+        }
+        for (name, policy) in &settings.campaigns {
+            let facts = self.campaigns.entry(name.clone()).or_default();
+            facts.in_file = true;
+            facts.policy = Some(Arc::new(policy.clone()));
+        }
+        self.settings = settings.clone();
+        self.forget_intervals();
+        self.regroup();
+    }
+
+    /// `max_unavailable` may have changed: who is in flight counts by the new list.
+    fn regroup(&mut self) {
+        for facts in self.campaigns.values_mut() {
+            facts.tally.groups.clear();
+        }
+        for (id, target) in &mut self.targets {
+            if !target.state.is_in_flight() {
+                continue;
+            }
+            let Some(campaign) = self.campaigns.get_mut(&id.campaign) else { continue };
+            let Some(policy) = campaign.policy.clone() else { continue };
+            let key = (id.project.clone(), id.instance.clone());
+            let listed = self.instances.get(&key).and_then(|facts| facts.listed.as_ref());
+            target.groups = groups_of(&policy, &id.project, &id.instance, listed);
+            for group in &target.groups {
+                *campaign.tally.groups.entry(group.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    fn take_submitted(&mut self, attempt: &AttemptId, answer: &SubmitAnswer) {
+        let project = attempt.target.project.clone();
+        // An answer to another process's request says nothing about this one's quotas.
+        let is_ours = self.close_submit_of(attempt);
+        match answer {
+            SubmitAnswer::Throttled { limit, retry_after } => {
+                self.throttled(Quota::Starts, &project, *limit, *retry_after);
+            }
+            SubmitAnswer::CredentialRefused { .. } if is_ours => self.refuse_credential(&project),
+            SubmitAnswer::NotSent | SubmitAnswer::Uncertain => {}
+            SubmitAnswer::CredentialRefused { .. } => {}
+            _ if is_ours => self.prove_credential(&project),
+            _ => {}
+        }
+        self.count_clarity(attempt, answer);
+        let now = self.clock.elapsed();
+        if let Some(facts) = self.attempt_mut(attempt) {
+            facts.looks_from = now;
+        }
+    }
+
+    fn close_submit(&mut self, attempt: &AttemptId) {
+        self.close_submit_of(attempt);
+    }
+
+    fn take_read(&mut self, id: ReadId, result: &Answer) {
+        for facts in self.credentials.values_mut() {
+            facts.reads.remove(&id);
+        }
+        let Some(read) = self.reads.remove(&id) else { return };
+        match result {
+            Ok(answered) => {
+                self.prove_credential(&read.project);
+                self.reached(&read.project);
+                let seen = Seen {
+                    asked_at: read.asked_at,
+                    number: read.number,
+                    seen_at: self.clock.elapsed(),
+                    what: answered.answer.clone(),
+                };
+                self.take_answer(&read.project, &read.call, seen);
+            }
+            Err(answered) => match &answered.answer {
+                ReadFailure::Throttled { limit, retry_after } => {
+                    self.throttled(Quota::Reads, &read.project, *limit, *retry_after);
+                }
+                ReadFailure::CredentialRefused { .. } => self.refuse_credential(&read.project),
+                ReadFailure::Unreachable => {}
+                ReadFailure::Forbidden
+                | ReadFailure::Gone
+                | ReadFailure::CapabilityAbsent
+                | ReadFailure::Rejected => self.prove_credential(&read.project),
+            },
+        }
+    }
+
+    fn take_answer(&mut self, project: &ProjectName, call: &ReadCall, seen: Seen<ReadAnswer>) {
+        let Seen { asked_at, number, seen_at, what } = seen;
+        match (call, what) {
+            (ReadCall::InventoryPage { .. }, ReadAnswer::InventoryPage { instances, .. }) => {
+                for instance in instances {
+                    let facts = self.instance_mut(project, &instance.id);
+                    facts.see_task_id(instance.service_task_id.as_ref());
+                    facts.listed = Some(instance);
+                }
+            }
+            (ReadCall::Instance { instance: id }, ReadAnswer::Instance(instance)) => {
+                let facts = self.instance_mut(project, id);
+                facts.see_task_id(instance.service_task_id.as_ref());
+                facts.shown = Some(Seen { asked_at, number, seen_at, what: instance });
+            }
+            (ReadCall::Versions { instance: id }, ReadAnswer::Versions(versions)) => {
+                self.instance_mut(project, id).versions =
+                    Some(Seen { asked_at, number, seen_at, what: versions });
+            }
+            (
+                ReadCall::InstanceTasks { instance: id, offset, .. },
+                ReadAnswer::Tasks { tasks, .. },
+            ) => {
+                let facts = self.instance_mut(project, id);
+                for task in &tasks {
+                    facts.see_task_id(Some(&task.id));
+                }
+                match &mut facts.tasks {
+                    Some(seen) if *offset > 0 => seen.what.extend(tasks),
+                    _ => facts.tasks = Some(Seen { asked_at, number, seen_at, what: tasks }),
+                }
+            }
+            // The task centre names no instance; an answer of another kind is the engine's anomaly.
+            _ => {}
+        }
+    }
+
+    pub(super) fn instance_mut(
+        &mut self,
+        project: &ProjectName,
+        instance: &InstanceId,
+    ) -> &mut InstanceFacts {
+        self.instances.entry((project.clone(), instance.clone())).or_default()
+    }
+
+    pub(super) fn instance(
+        &self,
+        project: &ProjectName,
+        instance: &InstanceId,
+    ) -> Option<&InstanceFacts> {
+        self.instances.get(&(project.clone(), instance.clone()))
+    }
+}
+
+impl InstanceFacts {
+    pub fn see_task_id(&mut self, id: Option<&TaskId>) {
+        let Some(id) = id.filter(|id| !self.task_ids.contains(id)) else { return };
+        if self.task_ids.len() == TASK_IDS_MAX {
+            self.task_ids.pop_front();
+        }
+        self.task_ids.push_back(id.clone());
+    }
+}

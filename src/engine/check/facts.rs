@@ -1,0 +1,267 @@
+//! What the checker knows: rebuilt from inputs, events and rows, never asked of the engine.
+//!
+//! Instants are on the checker's own line of elapsed time (see [`super::clock`]) unless they are
+//! [`Wall`]s, so that a clock that steps cannot shorten a wait unseen.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::rate::Bucket;
+use crate::engine::request::ReadId;
+use crate::engine::rows::{AttemptRow, TargetRow};
+use crate::engine::state::{CampaignState, PauseCauses, TargetState};
+use crate::model::policy::{CampaignPolicy, GroupKey};
+use crate::model::{
+    AttemptId, CredentialName, Instance, InstanceId, ProjectName, ReadCall, Steady, Task, TaskId,
+    Versions, Wall,
+};
+
+/// One limit of a campaign's `max_unavailable`, by its place in the list, and one of its groups.
+pub(super) type Group = (usize, Arc<str>);
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TargetFacts {
+    pub wave: u32,
+    pub state: TargetState,
+    pub round: u32,
+    pub number: u32,
+    pub task: Option<TaskId>,
+    pub overdue: bool,
+    pub needs_operator: bool,
+    pub held: bool,
+    pub acknowledged: bool,
+    pub not_before: Option<Steady>,
+    /// An attempt of this round has been uncertain.
+    pub was_uncertain: bool,
+    /// The attempt of this round that the cloud applied.
+    pub applied: Option<u32>,
+    pub attempt: Option<AttemptFacts>,
+    /// The groups it counts in, as they were when it was sent.
+    pub groups: Vec<Group>,
+    /// When it may succeed at the earliest.
+    pub settled_at: Option<Steady>,
+}
+
+impl TargetFacts {
+    pub fn from_row(row: &TargetRow) -> TargetFacts {
+        TargetFacts {
+            wave: row.wave,
+            state: row.state,
+            round: row.round,
+            number: row.number,
+            task: row.task.clone(),
+            overdue: row.overdue,
+            needs_operator: row.needs_operator.is_some(),
+            held: row.held_by.is_some(),
+            acknowledged: row.acknowledged,
+            not_before: None,
+            was_uncertain: row.detail.was_uncertain,
+            applied: None,
+            attempt: None,
+            groups: Vec::new(),
+            settled_at: None,
+        }
+    }
+
+    /// Counts towards the failure budget (rule S8).
+    pub fn is_strike(&self) -> bool {
+        !self.acknowledged
+            && (self.state == TargetState::Failed || self.overdue || self.needs_operator)
+    }
+
+    /// Ended by having been tried, or known to have gone wrong while it still is.
+    pub fn is_executed(&self) -> bool {
+        matches!(self.state, TargetState::Succeeded | TargetState::Failed)
+            || (self.state.is_in_flight() && (self.overdue || self.needs_operator))
+    }
+
+    /// An unacknowledged failure, which keeps the next wave shut (rule S7).
+    pub fn is_failure(&self) -> bool {
+        !self.acknowledged && self.state == TargetState::Failed
+    }
+}
+
+/// The last attempt of a target.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct AttemptFacts {
+    pub id: AttemptId,
+    pub row: Option<AttemptRow>,
+    pub intent_at: Steady,
+    /// Looks count from here: the answer came back, or the ticket of a dead process ran out.
+    pub looks_from: Steady,
+    /// When each clean look since the last unclean one was complete.
+    pub clean_looks: Vec<Steady>,
+    /// Reads up to this number were part of an earlier look, or prove nothing.
+    pub looked_up_to: u64,
+    /// Nothing of it happened, for certain: another attempt may follow.
+    pub is_definite: bool,
+}
+
+/// Counters of one campaign, kept in step with its targets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Tally {
+    pub in_flight: u32,
+    pub strikes: u32,
+    pub executed: u32,
+    pub waves: BTreeMap<u32, WaveTally>,
+    pub groups: BTreeMap<Group, u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WaveTally {
+    pub targets: u32,
+    pub unfinished: u32,
+    pub failures: u32,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct CampaignFacts {
+    pub state: Option<CampaignState>,
+    pub causes: PauseCauses,
+    pub draining: bool,
+    pub tally: Tally,
+    pub wave: u32,
+    /// The wave whose bake ran or runs, and when it ends.
+    pub bake: Option<(u32, Wall)>,
+    pub promoted: Option<u32>,
+    pub consecutive_failures: u32,
+    /// The file has its table.
+    pub in_file: bool,
+    /// As last seen in the file; a campaign that is gone drains by it.
+    pub policy: Option<Arc<CampaignPolicy>>,
+    /// The interval last computed for each project.
+    pub intervals: BTreeMap<ProjectName, crate::model::calendar::Interval>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProjectFacts {
+    pub in_flight: u32,
+    pub starts: Quotas,
+    pub reads: Quotas,
+    pub stopped: bool,
+    pub forbidden_run: u32,
+    /// Unclear answers in a row; three open the circuit.
+    pub unclear_run: u32,
+    pub circuit: Option<Circuit>,
+    pub own_user: Option<Arc<str>>,
+    /// The name of upgrade tasks, learned likewise.
+    pub task_name: Option<Arc<str>>,
+}
+
+/// A project's own pause (rule S9).
+#[derive(Debug, Clone)]
+pub(super) struct Circuit {
+    pub until: Steady,
+    /// A read has succeeded since `until`.
+    pub is_reachable: bool,
+    /// The one start that it let through.
+    pub probe: Option<AttemptId>,
+}
+
+/// One kind of quota of a project: configured, learned, paused.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Quotas {
+    pub configured: Option<Bucket>,
+    pub learned: Option<(Bucket, Steady)>,
+    /// A 429's Retry-After.
+    pub paused_until: Option<Steady>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct CredentialFacts {
+    pub fingerprint: Arc<str>,
+    pub renewable: bool,
+    pub proven: bool,
+    /// A 401 came and no renewal since.
+    pub refused: bool,
+    /// Renewed since the last proof; a second renewal needs one.
+    pub renewed: bool,
+    pub reads: BTreeSet<ReadId>,
+    pub submits: BTreeSet<AttemptId>,
+}
+
+impl CredentialFacts {
+    pub fn in_flight(&self) -> usize {
+        self.reads.len() + self.submits.len()
+    }
+}
+
+/// A read that has not been answered.
+#[derive(Debug, Clone)]
+pub(super) struct OpenRead {
+    pub project: ProjectName,
+    pub call: ReadCall,
+    pub asked_at: Steady,
+    /// Its place among all reads ever asked.
+    pub number: u64,
+}
+
+/// What an answer showed.
+#[derive(Debug, Clone)]
+pub(super) struct Seen<T> {
+    pub asked_at: Steady,
+    /// Its place among all reads ever asked.
+    pub number: u64,
+    pub seen_at: Steady,
+    pub what: T,
+}
+
+/// The last answers about one instance.
+#[derive(Debug, Clone, Default)]
+pub(super) struct InstanceFacts {
+    pub shown: Option<Seen<Instance>>,
+    /// As the inventory listed it.
+    pub listed: Option<Instance>,
+    pub versions: Option<Seen<Versions>>,
+    pub tasks: Option<Seen<Vec<Task>>>,
+    /// Ids that any list showed for it, or that its `service_task_id` named; the oldest go first.
+    pub task_ids: VecDeque<TaskId>,
+    /// Targets of it in flight, over all campaigns (rule S1).
+    pub in_flight: u32,
+    /// Attempts of it whose rows are open (rule S1).
+    pub open: BTreeSet<AttemptId>,
+}
+
+/// The groups in which an instance counts, one entry per limit and value.
+pub(super) fn groups_of(
+    policy: &CampaignPolicy,
+    project: &ProjectName,
+    id: &InstanceId,
+    listed: Option<&Instance>,
+) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for (index, limit) in policy.max_unavailable.iter().enumerate() {
+        match &limit.per {
+            GroupKey::Project => groups.push((index, project.0.clone())),
+            GroupKey::Tag(tag) => {
+                let value = listed.and_then(|instance| instance.tags.get(tag));
+                let alone = || Arc::from(format!("\u{0}{project}/{id}"));
+                groups.push((index, value.cloned().unwrap_or_else(alone)));
+            }
+            GroupKey::Zone => {
+                let zones: BTreeSet<&Arc<str>> =
+                    listed.iter().flat_map(|instance| &instance.zones).collect();
+                groups.extend(zones.into_iter().map(|zone| (index, zone.clone())));
+            }
+        }
+    }
+    groups
+}
+
+/// What binds the whole process (rule S9).
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProcessFacts {
+    pub stopping: bool,
+    pub not_owner: bool,
+    pub store_failing: bool,
+    pub clock_suspect: bool,
+    pub freeze_file: bool,
+}
+
+/// The credential of a project, as the settings have it.
+pub(super) fn credential_of(
+    settings: &crate::model::Settings,
+    project: &ProjectName,
+) -> Option<CredentialName> {
+    settings.projects.get(project).map(|policy| policy.credential.clone())
+}

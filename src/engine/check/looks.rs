@@ -1,0 +1,262 @@
+//! The looks of rule S3: an uncertain attempt counts as not applied only after at least three
+//! clean looks, each judged here again from the answers themselves.
+
+use super::facts::{AttemptFacts, InstanceFacts, ProjectFacts};
+use super::{Checker, Rule};
+use crate::engine::event::{Event, Fact};
+use crate::engine::rows::AttemptRow;
+use crate::model::task::OTHER_TASK_NAMES;
+use crate::model::{Millis, Part, Steady, TargetId, Task};
+
+/// Clean looks that prove that nothing happened (design: from POST to proof).
+const CLEAN_LOOKS: usize = 3;
+
+impl Checker {
+    /// `looked_clean`: the look must have been complete and negative, and counted right.
+    pub(super) fn check_clean_look(&mut self, event: &Event, target: &TargetId, clean: u32) {
+        if clean == 1 {
+            // The count may begin anew: the look before was too long ago.
+            self.forget_looks(target);
+        }
+        self.look(event, target);
+        let counted = self.targets.get(target).and_then(|facts| facts.attempt.as_ref());
+        let counted = counted.map_or(0, |attempt| attempt.clean_looks.len());
+        if counted != clean as usize {
+            let detail = format!("{target}: clean look {clean} is the {counted}. in a row");
+            self.violate(Rule::S3, event.seq, detail);
+        }
+    }
+
+    /// A busy or otherwise unclean look: the count begins anew.
+    pub(super) fn forget_looks(&mut self, target: &TargetId) {
+        if let Some(attempt) = self.targets.get_mut(target).and_then(|facts| facts.attempt.as_mut())
+        {
+            attempt.clean_looks.clear();
+        }
+    }
+
+    /// `not_applied`: enough clean looks, not too far apart, the last one late enough.
+    pub(super) fn check_not_applied(&mut self, event: &Event, target: &TargetId, events: &[Event]) {
+        let is_counted = events.iter().any(|other| {
+            matches!(other.fact, Fact::LookedClean { .. })
+                && other.target().as_ref() == Some(target)
+        });
+        if !is_counted {
+            self.look(event, target);
+        }
+        let Some(observe_for) = self.policy(&target.campaign).map(|policy| policy.observe_for)
+        else {
+            return;
+        };
+        let Some(attempt) = self.targets.get(target).and_then(|facts| facts.attempt.as_ref())
+        else {
+            return;
+        };
+        if let Some(complaint) = not_enough(attempt, observe_for) {
+            self.violate(Rule::S3, event.seq, format!("{target} not applied: {complaint}"));
+        }
+    }
+
+    fn look(&mut self, event: &Event, target: &TargetId) {
+        let (now, asked) = (self.clock.elapsed(), self.asked);
+        let facts = self.instance(&target.project, &target.instance);
+        let project = self.projects.get(&target.project);
+        let attempt = self.targets.get(target).and_then(|facts| facts.attempt.as_ref());
+        let complaint = match (attempt, facts) {
+            (Some(attempt), Some(facts)) => unclean(attempt, facts, project),
+            _ => Some("there is no attempt, or nothing was read".into()),
+        };
+        if let Some(complaint) = complaint {
+            self.violate(Rule::S3, event.seq, format!("{target} looked at: {complaint}"));
+        }
+        if let Some(attempt) = self.targets.get_mut(target).and_then(|facts| facts.attempt.as_mut())
+        {
+            attempt.clean_looks.push(now);
+            attempt.looked_up_to = asked;
+        }
+    }
+}
+
+/// Why the answers at hand are no clean look.
+fn unclean(
+    attempt: &AttemptFacts,
+    facts: &InstanceFacts,
+    project: Option<&ProjectFacts>,
+) -> Option<String> {
+    let Some(row) = &attempt.row else { return Some("the attempt has no row".into()) };
+    let (Some(shown), Some(versions), Some(tasks)) = (&facts.shown, &facts.versions, &facts.tasks)
+    else {
+        return Some("instance, versions and tasks were not all read".into());
+    };
+    for (what, asked_at, number) in [
+        ("instance", shown.asked_at, shown.number),
+        ("versions", versions.asked_at, versions.number),
+        ("tasks", tasks.asked_at, tasks.number),
+    ] {
+        if asked_at < attempt.looks_from {
+            let early = attempt.looks_from - asked_at;
+            return Some(format!("its {what} read is {early} too early"));
+        }
+        if number <= attempt.looked_up_to {
+            return Some(format!("its {what} read is that of an earlier look"));
+        }
+    }
+    if !shown.what.is_idle() {
+        return Some("the instance was not idle".into());
+    }
+    let service_task = shown.what.service_task_id.as_ref();
+    if service_task.is_some_and(|id| {
+        row.service_task_before.as_ref() != Some(id) && !row.known_tasks.contains(id)
+    }) {
+        return Some("it showed a new service_task_id".into());
+    }
+    for part in [Part::Engine, Part::Proxy] {
+        let before = &row.versions_before.part(part).current;
+        if *before != versions.what.part(part).current {
+            return Some("a version had moved".into());
+        }
+    }
+    let ours = tasks.what.iter().find(|task| could_be_ours(task, row, project));
+    ours.map(|task| format!("task {} was new and could be ours", task.id))
+}
+
+/// A task that was not there before the intent, and that no known sign says is another's.
+pub(super) fn could_be_ours(task: &Task, row: &AttemptRow, project: Option<&ProjectFacts>) -> bool {
+    let own_user = project.and_then(|facts| facts.own_user.as_ref());
+    let own_name = project.and_then(|facts| facts.task_name.as_ref());
+    let is_known_other =
+        OTHER_TASK_NAMES.contains(&&*task.name) && own_name.is_none_or(|name| *name != task.name);
+    let is_other_user = match (own_user, &task.user_id) {
+        (Some(own), Some(user)) => own != user,
+        _ => false,
+    };
+    !row.known_tasks.contains(&task.id)
+        && !is_known_other
+        && !is_other_user
+        && task.created_at.is_none_or(|at| at >= row.cloud_intent_at)
+}
+
+/// Why the clean looks so far do not prove that nothing happened.
+fn not_enough(attempt: &AttemptFacts, observe_for: Millis) -> Option<String> {
+    let looks = &attempt.clean_looks;
+    if looks.len() < CLEAN_LOOKS {
+        return Some(format!("after {} clean looks", looks.len()));
+    }
+    let too_far = |pair: &[Steady]| (pair[1] - pair[0]).0 * 2 > observe_for.0;
+    if looks.windows(2).any(too_far) {
+        return Some("two looks are further apart than half of observe_for".into());
+    }
+    let due = attempt.intent_at + observe_for;
+    let last = *looks.last()?;
+    (last < due).then(|| format!("the last look was {} before T0 + observe_for", due - last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::{Scene, instance};
+    use super::*;
+    use crate::engine::Step;
+    use crate::engine::input::Input;
+    use crate::engine::state::TargetState;
+    use crate::model::{CurrentTask, TaskStatus, Wall};
+
+    /// How one look of the tests deviates from a clean one.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Bend {
+        Nothing,
+        Busy,
+        MovedVersion,
+        NewTask,
+        NoTasksRead,
+    }
+
+    fn read(scene: &mut Scene, bend: Bend) {
+        let mut shown = instance("a");
+        if bend == Bend::Busy {
+            shown.current_task = CurrentTask::Busy("UPGRADING".into());
+        }
+        scene.show(shown);
+        scene.show_versions("a", if bend == Bend::MovedVersion { "6.0.9" } else { "6.0.1" });
+        if bend != Bend::NoTasksRead {
+            let task = Task {
+                id: "new".into(),
+                name: "unheard-of".into(),
+                status: TaskStatus::Open,
+                created_at: Some(Wall(scene.now.0)),
+                updated_at: None,
+                user_id: None,
+                error_code: None,
+            };
+            scene.show_tasks("a", if bend == Bend::NewTask { vec![task] } else { Vec::new() });
+        }
+    }
+
+    /// Looks at a lost attempt at the given seconds; the last one proves "not applied".
+    fn looks(at: &[(i64, Bend)]) -> Scene {
+        let mut scene = Scene::new();
+        scene.start("a");
+        let sent_at = scene.now;
+        scene.wait(Millis::from_secs(1));
+        scene.lose("a");
+        for (index, (second, bend)) in at.iter().enumerate() {
+            scene.now = sent_at + Millis::from_secs(*second);
+            read(&mut scene, *bend);
+            let is_last = index + 1 == at.len();
+            let step = if is_last {
+                let not_before = Some(scene.wall() + Millis::from_secs(2));
+                scene.step("a", Fact::NotApplied { not_before }, TargetState::Pending, |_| {})
+            } else {
+                let fact = Fact::LookedClean { clean: index as u32 + 1 };
+                scene.step("a", fact, TargetState::Uncertain, |_| {})
+            };
+            scene.give(Input::Tick, step);
+        }
+        scene
+    }
+
+    #[test]
+    fn three_clean_looks_up_to_observe_for_prove_it() {
+        looks(&[(2, Bend::Nothing), (150, Bend::Nothing), (300, Bend::Nothing)]).expect_good();
+    }
+
+    #[test]
+    fn two_looks_or_looks_that_end_early_or_stand_too_far_apart_prove_nothing() {
+        looks(&[(160, Bend::Nothing), (300, Bend::Nothing)]).expect(Rule::S3);
+        looks(&[(2, Bend::Nothing), (150, Bend::Nothing), (299, Bend::Nothing)]).expect(Rule::S3);
+        looks(&[(2, Bend::Nothing), (149, Bend::Nothing), (300, Bend::Nothing)]).expect(Rule::S3);
+    }
+
+    #[test]
+    fn a_look_that_shows_anything_is_not_clean() {
+        for bend in [Bend::Busy, Bend::MovedVersion, Bend::NewTask, Bend::NoTasksRead] {
+            looks(&[(2, Bend::Nothing), (150, bend), (300, Bend::Nothing)]).expect(Rule::S3);
+        }
+    }
+
+    #[test]
+    fn a_read_from_before_the_answer_is_no_look() {
+        let mut scene = Scene::new();
+        scene.start("a");
+        read(&mut scene, Bend::Nothing);
+        scene.wait(Millis::from_secs(1));
+        scene.lose("a");
+        let fact = Fact::LookedClean { clean: 1 };
+        let step = scene.step("a", fact, TargetState::Uncertain, |_| {});
+        scene.give(Input::Tick, step);
+        scene.expect(Rule::S3);
+    }
+
+    #[test]
+    fn a_wrong_count_of_looks_breaks_s3() {
+        let mut scene = Scene::new();
+        scene.start("a");
+        scene.wait(Millis::from_secs(1));
+        scene.lose("a");
+        read(&mut scene, Bend::Nothing);
+        let fact = Fact::LookedClean { clean: 2 };
+        let step = scene.step("a", fact, TargetState::Uncertain, |_| {});
+        scene.give(Input::Tick, step);
+        scene.expect(Rule::S3);
+        assert_eq!(Step::default().events, []);
+    }
+}
