@@ -1,1 +1,121 @@
-//! The command line: one file per command.
+//! The command line: one file per command, and what they share.
+//!
+//! Every message to an operator names the thing, the reason and the next command to type. Standard
+//! output is data, standard error is talk; `exit` lists what the exit codes mean.
+
+mod closest;
+mod control;
+mod escape;
+pub mod exit;
+pub mod failure;
+pub mod globals;
+pub mod moment;
+pub mod output;
+mod panic;
+pub mod site;
+pub mod socket;
+mod target;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use exit::Exit;
+use failure::Failure;
+use globals::Globals;
+use output::Output;
+use site::Site;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "refit",
+    version,
+    about = "Upgrades fleets of managed Redis instances in maintenance windows",
+    max_term_width = 100,
+    after_help = exit_codes()
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub globals: Globals,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    Control(control::Control),
+}
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    pub globals: Globals,
+    pub site: Site,
+    pub output: Output,
+}
+
+impl Context {
+    /// Runs a command that waits for something.
+    ///
+    /// # Errors
+    /// The future's own, or the system gives no threads.
+    pub fn block_on<T>(
+        &self,
+        future: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            Failure::new(Exit::StoreDamaged, "cannot start threads").because(&error)
+        })?;
+        runtime.block_on(future)
+    }
+}
+
+/// Parses the process's arguments, runs the command, says what went wrong.
+pub fn main() -> Exit {
+    panic::install();
+    // Only the first call in a process can install one; any other has what it wants already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let cli = match Cli::command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; a closed pipe is nothing to report.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    cli.globals.color.apply();
+    let context = Context {
+        site: Site::find(&cli.globals),
+        output: Output::new(&cli.globals),
+        globals: cli.globals,
+    };
+    dispatch(cli.command, &context).unwrap_or_else(|failure| {
+        report(&failure, &context.output);
+        failure.exit
+    })
+}
+
+fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Control(control) => control::run(control, context),
+    }
+}
+
+fn report(failure: &Failure, output: &Output) {
+    if failure.is_silent() {
+        return;
+    }
+    let text = match output.is_json() {
+        true => format!("{}\n", failure.to_json()),
+        false => failure.to_human(),
+    };
+    output.say(text.trim_end());
+}
+
+fn exit_codes() -> String {
+    let mut text = "Exit codes:\n".to_owned();
+    for exit in Exit::ALL {
+        text.push_str(&format!("  {:<3} {}\n", exit.code(), exit.meaning()));
+    }
+    text
+}

@@ -1,0 +1,125 @@
+//! Why a command could not do what it was asked: the thing, the reason, the next command to type.
+
+use std::error::Error;
+use std::io;
+
+use serde_json::json;
+
+use super::escape;
+use super::exit::Exit;
+
+/// A command's end without success. Shown once, by `cli::main`.
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    /// Empty: there is nobody left to tell (the reader closed the pipe).
+    pub message: String,
+    /// What lies beneath, outermost first.
+    pub causes: Vec<String>,
+    /// The command to type next, or what to do first.
+    pub next: Option<String>,
+}
+
+/// Deeper chains say nothing new to an operator.
+const CAUSES_LIMIT: usize = 8;
+
+impl Failure {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure { exit, message: message.into(), causes: Vec::new(), next: None }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(Exit::Usage, message)
+    }
+
+    /// With the chain of `error` beneath, `error` itself first.
+    pub fn because(mut self, error: &dyn Error) -> Failure {
+        let mut cause = Some(error);
+        while let Some(error) = cause.filter(|_| self.causes.len() < CAUSES_LIMIT) {
+            let text = error.to_string();
+            if self.causes.last() != Some(&text) {
+                self.causes.push(text);
+            }
+            cause = error.source();
+        }
+        self
+    }
+
+    pub fn next(mut self, command: impl Into<String>) -> Failure {
+        self.next = Some(command.into());
+        self
+    }
+
+    /// Whoever read our output has gone, `head` for one: nothing failed.
+    fn reader_gone() -> Failure {
+        Failure::new(Exit::Done, "")
+    }
+
+    pub fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
+    /// `error: message: cause: cause`, then the next command; ends in a line break.
+    pub fn to_human(&self) -> String {
+        let mut text = format!("error: {}", escape::block(&self.message));
+        for cause in &self.causes {
+            text.push_str(": ");
+            text.push_str(&escape::line(cause));
+        }
+        text.push('\n');
+        if let Some(next) = &self.next {
+            text.push_str(&format!("  next: {}\n", escape::line(next)));
+        }
+        text
+    }
+
+    /// `{"error": {"exit", "message", "causes", "next"}}`.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({ "error": {
+            "exit": self.exit.code(),
+            "message": self.message,
+            "causes": self.causes,
+            "next": self.next,
+        }})
+    }
+}
+
+/// Of writing to standard output.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Failure::reader_gone();
+        }
+        Failure::new(Exit::StoreDamaged, "cannot write the output").because(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_to_speak_of() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(failure.exit, Exit::Done);
+        assert!(failure.is_silent());
+    }
+
+    #[test]
+    fn a_failure_names_the_thing_the_reason_and_the_next_command() {
+        let failure = Failure::new(Exit::Unreachable, "no daemon answers at /run/refit.sock")
+            .because(&io::Error::other("connection refused"))
+            .next("refit run");
+        assert_eq!(
+            failure.to_human(),
+            "error: no daemon answers at /run/refit.sock: connection refused\n  next: refit run\n"
+        );
+    }
+
+    #[test]
+    fn what_a_cause_brings_along_cannot_drive_the_terminal() {
+        let failure =
+            Failure::usage("odd").because(&io::Error::other("\u{1b}[2Jgone\nrefit: all is well"));
+        assert_eq!(failure.to_human(), "error: odd: \\u{1b}[2Jgone\\nrefit: all is well\n");
+    }
+}

@@ -1,0 +1,134 @@
+//! Where a command's words go: the result to standard output, talk to standard error.
+//!
+//! Standard output carries nothing but the result, so that it can be piped; a closed pipe ends the
+//! command quietly. Colour is decoration: what it says is said in words too.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{
+    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, TableStyle, Width,
+};
+use serde::Serialize;
+
+use super::escape;
+use super::failure::Failure;
+use super::globals::{Format, Globals};
+
+/// Narrower terminals get lines that the terminal wraps.
+const NARROWEST: u16 = 40;
+
+#[derive(Debug, Clone)]
+pub struct Output {
+    format: Format,
+    /// Columns to fit tables into; `None` where nobody looks: lines are then never wrapped.
+    width: Option<u16>,
+}
+
+impl Output {
+    pub fn new(globals: &Globals) -> Output {
+        Output { format: globals.format, width: width() }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Columns to fit into; `None` where nobody looks.
+    pub fn width(&self) -> Option<usize> {
+        self.width.map(usize::from)
+    }
+
+    /// Writes a part of the result as it is.
+    ///
+    /// # Errors
+    /// Standard output cannot be written; a silent failure if its reader has gone.
+    pub fn data(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = anstream::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// Writes the whole result as one indented JSON document.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+        text.push('\n');
+        self.data(&text)
+    }
+
+    /// Writes one of many JSON documents, on a line of its own.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut text = serde_json::to_string(value).map_err(io::Error::from)?;
+        text.push('\n');
+        self.data(&text)
+    }
+
+    /// Says something that is not part of the result.
+    pub fn say(&self, text: &str) {
+        // Nobody is left to hear that standard error is closed.
+        drop(writeln!(anstream::stderr().lock(), "{text}"));
+    }
+
+    /// An empty table that fits the terminal, without lines; columns stand two spaces apart.
+    pub fn table<const N: usize>(&self, header: [&str; N]) -> Table {
+        let mut table = Table::new();
+        table.load_style(TableStyle::new());
+        table.force_no_tty().enforce_styling();
+        match self.width {
+            Some(width) => {
+                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width)
+            }
+            None => table.set_content_arrangement(ContentArrangement::Disabled),
+        };
+        table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table
+    }
+}
+
+/// Right-aligns the columns that hold numbers.
+pub fn align_numbers(table: &mut Table, columns: &[usize]) {
+    for index in columns {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// Keeps columns whole that would mean nothing in pieces: times, ids, states.
+pub fn keep_whole(table: &mut Table, columns: &[usize]) {
+    let widths = table.column_max_content_widths();
+    for index in columns {
+        if let (Some(column), Some(width)) = (table.column_mut(*index), widths.get(*index)) {
+            let padded = width.saturating_add(2);
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(padded)));
+        }
+    }
+}
+
+/// The table as text, without spaces at the ends of lines, ending in a line break.
+pub fn render(table: &Table) -> String {
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text
+}
+
+/// A cell of foreign text.
+pub fn cell(text: impl AsRef<str>) -> Cell {
+    Cell::new(escape::line(text.as_ref()))
+}
+
+/// `$COLUMNS` where it is set, else the terminal's width.
+fn width() -> Option<u16> {
+    let wished = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<u16>().ok());
+    let terminal = || io::stdout().is_terminal().then(|| Table::new().width()).flatten();
+    wished.or_else(terminal).map(|width| width.max(NARROWEST))
+}

@@ -1,0 +1,123 @@
+//! What a command must know to find its daemon: the socket, the store, the zone for times.
+//!
+//! Read leniently from the file and without its secrets: `status`, `pause` and `why` must work in
+//! an incident, for a user who may not read the credentials, and even when the file has errors that
+//! `refit check` would name. Anything that cannot be read falls back to its documented default.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use super::globals::Globals;
+use super::moment::Clock;
+
+/// Where the packaged unit puts the socket.
+const PACKAGED_SOCKET: &str = "/run/refit/refit.sock";
+
+/// Where the packaged unit puts the store.
+const PACKAGED_STORE: &str = "/var/lib/refit/refit.db";
+
+const SOCKET_NAME: &str = "refit.sock";
+
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub config: PathBuf,
+    /// Where the daemon may listen, the likeliest first, without repetition.
+    pub sockets: Vec<PathBuf>,
+    pub store: PathBuf,
+    pub clock: Clock,
+}
+
+impl Site {
+    pub fn find(globals: &Globals) -> Site {
+        let file = std::fs::read_to_string(&globals.config)
+            .ok()
+            .and_then(|text| text.parse::<toml::Table>().ok())
+            .unwrap_or_default();
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        Site::from_file(globals, &file, variable)
+    }
+
+    fn from_file(
+        globals: &Globals,
+        file: &toml::Table,
+        variable: impl Fn(&str) -> Option<PathBuf>,
+    ) -> Site {
+        let text = |table: &str, key: &str| file.get(table)?.get(key)?.as_str();
+        let store = text("store", "url")
+            .and_then(|url| url.strip_prefix("sqlite://"))
+            .map(PathBuf::from)
+            .or_else(|| variable("STATE_DIRECTORY").map(|directory| directory.join("refit.db")))
+            .unwrap_or_else(|| PathBuf::from(PACKAGED_STORE));
+        let sockets = match &globals.socket {
+            Some(socket) => vec![socket.clone()],
+            None => sockets(text("api", "socket"), variable("RUNTIME_DIRECTORY"), &store),
+        };
+        let zone = file.get("time_zone").and_then(toml::Value::as_str);
+        let zone = zone.filter(|_| !globals.utc).and_then(|name| TimeZone::get(name).ok());
+        Site {
+            config: globals.config.clone(),
+            sockets,
+            store,
+            clock: Clock { zone: zone.unwrap_or(TimeZone::UTC) },
+        }
+    }
+}
+
+/// A socket that the file names is the only one; else the documented places, in order.
+fn sockets(named: Option<&str>, runtime: Option<PathBuf>, store: &Path) -> Vec<PathBuf> {
+    if let Some(named) = named {
+        return vec![PathBuf::from(named)];
+    }
+    let places = [
+        runtime.map(|directory| directory.join(SOCKET_NAME)),
+        store.parent().map(|directory| directory.join(SOCKET_NAME)),
+        Some(PathBuf::from(PACKAGED_SOCKET)),
+    ];
+    let mut sockets = Vec::new();
+    for place in places.into_iter().flatten() {
+        if !sockets.contains(&place) {
+            sockets.push(place);
+        }
+    }
+    sockets
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::Cli;
+    use super::*;
+
+    fn find(arguments: &[&str], file: &str) -> Site {
+        let arguments = ["refit"].iter().chain(arguments).chain(["pause", "weekly"].iter());
+        let globals = Cli::try_parse_from(arguments).unwrap().globals;
+        Site::from_file(&globals, &file.parse().unwrap(), |_| None)
+    }
+
+    #[test]
+    fn the_socket_is_looked_for_beside_the_store_and_then_where_the_unit_puts_it() {
+        let site = find(&[], "[store]\nurl = 'sqlite:///srv/refit/fleet.db'\n");
+        assert_eq!(site.store, Path::new("/srv/refit/fleet.db"));
+        assert_eq!(
+            site.sockets,
+            [Path::new("/srv/refit/refit.sock"), Path::new("/run/refit/refit.sock")]
+        );
+    }
+
+    #[test]
+    fn a_named_socket_is_the_only_one() {
+        let file = "[api]\nsocket = '/tmp/a.sock'\n";
+        assert_eq!(find(&[], file).sockets, [Path::new("/tmp/a.sock")]);
+        assert_eq!(find(&["--socket", "/tmp/b"], file).sockets, [Path::new("/tmp/b")]);
+    }
+
+    #[test]
+    fn times_follow_the_file_unless_utc_is_asked_for() {
+        let file = "time_zone = 'Europe/Berlin'\n";
+        assert_eq!(find(&[], file).clock.zone.iana_name(), Some("Europe/Berlin"));
+        assert_eq!(find(&["--utc"], file).clock.zone, TimeZone::UTC);
+        assert_eq!(find(&[], "time_zone = 'Nowhere'\n").clock.zone, TimeZone::UTC);
+    }
+}

@@ -1,0 +1,191 @@
+//! The daemon's Unix socket, from the asking side: HTTP/1.1, one request per command.
+
+use std::error::Error;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::site::Site;
+
+/// An order waits for its commit; a daemon whose store hangs for this long says so by silence.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A plan of 100,000 targets takes some 30 MiB.
+const BODY_LIMIT: usize = 256 * 1024 * 1024;
+
+/// The host name in the request line; nothing resolves it.
+const ORIGIN: &str = "http://refit";
+
+/// A daemon that was there a moment ago.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    client: reqwest::Client,
+}
+
+/// Why no daemon can be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NoDaemon {
+    /// Nothing listens in any of the places; the error is that of the likeliest.
+    #[error("no daemon answers at {}: {}", list(.0), reason(.1.kind()))]
+    Absent(Vec<PathBuf>, #[source] io::Error),
+    /// Something is there that this user may not talk to.
+    #[error("may not open the daemon's socket {}: {}", .0.display(), reason(.1.kind()))]
+    Forbidden(PathBuf, #[source] io::Error),
+}
+
+impl NoDaemon {
+    /// Names the socket and the command that helps.
+    pub fn into_failure(self, site: &Site) -> Failure {
+        Failure::new(Exit::Unreachable, self.to_string()).next(match self {
+            NoDaemon::Absent(..) => {
+                format!("systemctl start refit, or refit run --config {}", site.config.display())
+            }
+            NoDaemon::Forbidden(..) => "run this as root or as a member of the socket's group \
+                                        (ls -l shows it)"
+                .to_owned(),
+        })
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(" or ")
+}
+
+fn reason(kind: io::ErrorKind) -> String {
+    match kind {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+impl Socket {
+    /// Finds the daemon: the first of the site's sockets that somebody listens on.
+    ///
+    /// # Errors
+    /// Nobody does, or this user may not.
+    pub fn open(site: &Site) -> Result<Socket, NoDaemon> {
+        let mut first = None;
+        for path in &site.sockets {
+            match UnixStream::connect(path) {
+                Ok(_) => return Ok(Socket { path: path.clone(), client: client(path) }),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(NoDaemon::Forbidden(path.clone(), error));
+                }
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        let error = first.unwrap_or_else(|| io::ErrorKind::NotFound.into());
+        Err(NoDaemon::Absent(site.sockets.clone(), error))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `None` if the daemon knows no such thing (404).
+    ///
+    /// # Errors
+    /// The daemon went away, or answered with anything but success.
+    pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<Option<T>, Failure> {
+        let answer = self.client.get(format!("{ORIGIN}{route}")).send().await;
+        let (status, body) = self.read(answer).await?;
+        if status == reqwest::StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(self.unexpected(status, &body));
+        }
+        self.decode(&body).map(Some)
+    }
+
+    /// Posts a JSON body; the answer is decoded whatever its status, since a refusal has the same
+    /// shape as success.
+    ///
+    /// # Errors
+    /// The daemon went away, or answered with something else.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        route: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let answer = self.client.post(format!("{ORIGIN}{route}")).json(body).send().await;
+        let (status, body) = self.read(answer).await?;
+        match serde_json::from_slice(&body) {
+            Ok(reply) => Ok(reply),
+            Err(_) if !status.is_success() => Err(self.unexpected(status, &body)),
+            Err(_) => self.decode(&body),
+        }
+    }
+
+    async fn read(
+        &self,
+        answer: Result<reqwest::Response, reqwest::Error>,
+    ) -> Result<(reqwest::StatusCode, Vec<u8>), Failure> {
+        let answer = answer.map_err(|error| self.lost(&error))?;
+        let status = answer.status();
+        let mut chunks = answer.bytes_stream();
+        let mut body = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk.map_err(|error| self.lost(&error))?);
+            if body.len() > BODY_LIMIT {
+                let message = format!("the answer from {} does not end", self.path.display());
+                return Err(Failure::new(Exit::Unreachable, message));
+            }
+        }
+        Ok((status, body))
+    }
+
+    fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(body).map_err(|error| {
+            let message = format!("the answer from {} cannot be read", self.path.display());
+            Failure::new(Exit::Unreachable, message)
+                .because(&error)
+                .next("refit --version, and compare with the daemon's: both must be the same")
+        })
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Failure {
+        let path = self.path.display();
+        let what = if error.is_timeout() { "does not answer" } else { "went away" };
+        // The URL in the error's own text would only confuse: its host is made up.
+        let cause: &dyn Error = error.source().unwrap_or(error);
+        Failure::new(Exit::Unreachable, format!("the daemon at {path} {what}"))
+            .because(cause)
+            .next("refit status; if that hangs too: journalctl -u refit -n 50")
+    }
+
+    fn unexpected(&self, status: reqwest::StatusCode, body: &[u8]) -> Failure {
+        let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_LIMIT)]).into_owned();
+        let exit = match status.as_u16() {
+            503 => Exit::NotNow,
+            400 | 404 | 422 => Exit::Usage,
+            _ => Exit::Unreachable,
+        };
+        let message = format!("the daemon at {} answers {status}", self.path.display());
+        Failure { causes: vec![text], ..Failure::new(exit, message) }
+            .next("journalctl -u refit -n 50")
+    }
+}
+
+/// Bytes of an unexpected answer that are shown.
+const SHOWN_LIMIT: usize = 300;
+
+fn client(path: &Path) -> reqwest::Client {
+    reqwest::Client::builder()
+        .unix_socket(path)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(REQUEST_TIMEOUT)
+        .build()
+        .expect("a client without TLS roots, proxies or files to load always builds")
+}
