@@ -1,8 +1,10 @@
 //! The integration tests: one binary, one module per subject.
 
 mod calendar;
-mod cli_process;
-mod cli_usage;
 mod config_environment;
 mod config_load;
 mod config_secrets;
+mod store_commit;
+mod store_refusal;
+mod store_samples;
+mod store_verify;

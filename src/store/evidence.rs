@@ -1,0 +1,108 @@
+//! Evidence: every answer of the cloud, kept apart from what was concluded from it.
+//!
+//! It is append-only and never fenced: a late task id must reach the store whoever owns it.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use sqlx::AnyConnection;
+
+use crate::model::{AttemptId, InstanceId, ProjectName, Wall};
+
+use super::sql::{Binds, Cells, Insert};
+
+pub(super) const INSERT: Insert = Insert {
+    head: "insert into evidence (id, at, project, instance, attempt, kind, body) values",
+    width: 7,
+    tail: "on conflict (id) do nothing",
+};
+pub(super) const OF_INSTANCE: &str = "select at, project, instance, attempt, kind, body \
+     from evidence where project = $1 and instance = $2 order by at, id";
+pub(super) const OF_ATTEMPT: &str = "select at, project, instance, attempt, kind, body \
+     from evidence where project = $1 and instance = $2 and attempt = $3 order by at, id";
+
+const TABLE: &str = "evidence";
+
+/// One answer of the cloud. The same one twice is kept once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    pub at: Wall,
+    pub project: ProjectName,
+    /// `None` for answers about a whole project, such as a page of the inventory.
+    pub instance: Option<InstanceId>,
+    /// The attempt that it is about, for answers to a submission and for looks.
+    pub attempt: Option<AttemptId>,
+    /// What was asked: `submitted`, or the kind of read.
+    pub kind: Arc<str>,
+    /// JSON of what came back. Never holds a secret.
+    pub body: String,
+}
+
+impl Evidence {
+    fn id(&self) -> String {
+        let mut hash = Sha256::new();
+        let attempt = self.attempt.as_ref().map(ToString::to_string).unwrap_or_default();
+        let instance = self.instance.as_ref().map_or("", InstanceId::as_str);
+        for part in [
+            &self.at.0.to_string(),
+            self.project.as_str(),
+            instance,
+            &attempt,
+            &self.kind,
+            &self.body,
+        ] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        hex::encode(hash.finalize())
+    }
+
+    fn write(&self, row: &mut Binds) {
+        row.text(&self.id())
+            .int(self.at.0)
+            .text(self.project.as_str())
+            .maybe_text(self.instance.as_ref().map(InstanceId::as_str))
+            .maybe_text(self.attempt.as_ref().map(ToString::to_string).as_deref())
+            .text(&self.kind)
+            .text(&self.body);
+    }
+
+    fn read(row: &sqlx::any::AnyRow) -> Result<Evidence, sqlx::Error> {
+        let mut cells = Cells::of(TABLE, row);
+        Ok(Evidence {
+            at: Wall(cells.int()?),
+            project: cells.text()?.into(),
+            instance: cells.maybe_text()?.map(InstanceId::from),
+            attempt: cells.parsed()?,
+            kind: cells.text()?.into(),
+            body: cells.text()?.into(),
+        })
+    }
+}
+
+pub(super) async fn append(
+    connection: &mut AnyConnection,
+    evidence: &[&Evidence],
+) -> Result<(), sqlx::Error> {
+    INSERT.run(connection, evidence, |one, row| one.write(row)).await
+}
+
+pub(super) async fn of_attempt(
+    connection: &mut AnyConnection,
+    attempt: &AttemptId,
+) -> Result<Vec<Evidence>, sqlx::Error> {
+    let query = sqlx::query(OF_ATTEMPT)
+        .bind(attempt.target.project.as_str())
+        .bind(attempt.target.instance.as_str())
+        .bind(attempt.to_string());
+    query.fetch_all(connection).await?.iter().map(Evidence::read).collect()
+}
+
+pub(super) async fn of_instance(
+    connection: &mut AnyConnection,
+    project: &ProjectName,
+    instance: &InstanceId,
+) -> Result<Vec<Evidence>, sqlx::Error> {
+    let query = sqlx::query(OF_INSTANCE).bind(project.as_str()).bind(instance.as_str());
+    query.fetch_all(connection).await?.iter().map(Evidence::read).collect()
+}

@@ -1,0 +1,174 @@
+//! The ledger checked against itself and against the projections (rule S11).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sqlx::AnyConnection;
+
+use crate::engine::order::Verdict;
+use crate::engine::rows::TargetRow;
+use crate::engine::{Event, Fact, TargetState};
+use crate::model::{TargetId, TaskId};
+
+use super::error::StoreError;
+use super::ledger::{self, Link, Tail};
+use super::read::ReadOnly;
+use super::table;
+
+/// Ledger rows per read: bounds the memory, whatever the ledger's length.
+const PAGE: u32 = 1_000;
+/// The most findings of one check; the first says what to restore.
+const FINDINGS_LIMIT: usize = 100;
+
+/// Something that only a bug, damage or another program can have done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The row after `after` is `found`.
+    Gap { after: u64, found: u64 },
+    /// The row was changed, or the one before it.
+    ChainBroken { seq: u64 },
+    /// The row is not an event of this version.
+    Unreadable { seq: u64 },
+    /// The ledger tells of a target that has no row, or the other way round.
+    OneSided { target: TargetId },
+    /// What the ledger says and what the row says.
+    Differs { target: TargetId, ledger: String, row: String },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Gap { after, found } => write!(f, "event {found} follows event {after}"),
+            Finding::ChainBroken { seq } => write!(f, "event {seq} breaks the hash chain"),
+            Finding::Unreadable { seq } => write!(f, "event {seq} cannot be read"),
+            Finding::OneSided { target } => {
+                write!(f, "{target} is in one of ledger and targets only")
+            }
+            Finding::Differs { target, ledger, row } => {
+                write!(f, "{target}: the ledger says {ledger}, its row says {row}")
+            }
+        }
+    }
+}
+
+impl ReadOnly {
+    /// Whether the ledger's chain is whole and folds to the targets as they are stored: state,
+    /// round, attempt number, task. Up to 100 findings; none if all is well.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn verify(&self) -> Result<Vec<Finding>, StoreError> {
+        let mut transaction = self.begin().await?;
+        verify(&mut transaction).await.map_err(self.failed())
+    }
+}
+
+async fn verify(connection: &mut AnyConnection) -> Result<Vec<Finding>, sqlx::Error> {
+    let mut chain = Chain { tail: Tail::empty(), folded: BTreeMap::new(), findings: Vec::new() };
+    loop {
+        let links = ledger::page(connection, chain.tail.seq, PAGE).await?;
+        if links.is_empty() || chain.findings.len() >= FINDINGS_LIMIT {
+            break;
+        }
+        links.iter().for_each(|link| chain.follow(link));
+    }
+    let rows: Vec<TargetRow> = table::load(connection).await?;
+    Ok(chain.compare(&rows))
+}
+
+/// What the ledger says of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Folded {
+    state: TargetState,
+    round: u32,
+    number: u32,
+    task: Option<TaskId>,
+}
+
+impl fmt::Display for Folded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}.{}", self.state, self.round, self.number)?;
+        match &self.task {
+            Some(task) => write!(f, " with task {task}"),
+            None => f.write_str(" without a task"),
+        }
+    }
+}
+
+impl Folded {
+    fn apply(&mut self, event: &Event, state: TargetState) {
+        self.state = state;
+        match &event.fact {
+            Fact::Intent { .. } => {
+                if let Some(attempt) = &event.attempt {
+                    (self.round, self.number) = (attempt.round, attempt.number);
+                }
+                self.task = None;
+            }
+            Fact::Accepted { task, .. }
+            | Fact::Adopted { task }
+            | Fact::Resolved { verdict: Verdict::Applied { task: Some(task) } } => {
+                self.task = Some(task.clone());
+            }
+            Fact::RetryOrdered { round } => {
+                (self.round, self.number, self.task) = (*round, 0, None);
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Chain {
+    tail: Tail,
+    folded: BTreeMap<TargetId, Folded>,
+    findings: Vec<Finding>,
+}
+
+impl Chain {
+    fn follow(&mut self, link: &Link) {
+        let expected = self.tail.after(&link.body);
+        if link.seq != expected.seq {
+            self.findings.push(Finding::Gap { after: self.tail.seq, found: link.seq });
+        } else if link.prev != self.tail.hash || link.hash != expected.hash {
+            self.findings.push(Finding::ChainBroken { seq: link.seq });
+        }
+        // Goes on from what is stored, so that one change is one finding.
+        self.tail = Tail { seq: link.seq, hash: link.hash.clone() };
+        match serde_json::from_str::<Event>(&link.body) {
+            Ok(event) if event.seq == link.seq => self.fold(&event),
+            _ => self.findings.push(Finding::Unreadable { seq: link.seq }),
+        }
+    }
+
+    fn fold(&mut self, event: &Event) {
+        let (Some(target), Some(state)) = (event.target(), event.state) else { return };
+        self.folded
+            .entry(target)
+            .or_insert(Folded { state, round: 1, number: 0, task: None })
+            .apply(event, state);
+    }
+
+    fn compare(mut self, rows: &[TargetRow]) -> Vec<Finding> {
+        for row in rows {
+            let stored = Folded {
+                state: row.state,
+                round: row.round,
+                number: row.number,
+                task: row.task.clone(),
+            };
+            match self.folded.remove(&row.id) {
+                Some(ledger) if ledger == stored => {}
+                Some(ledger) => self.findings.push(Finding::Differs {
+                    target: row.id.clone(),
+                    ledger: ledger.to_string(),
+                    row: stored.to_string(),
+                }),
+                None => self.findings.push(Finding::OneSided { target: row.id.clone() }),
+            }
+        }
+        let without_row = self.folded.into_keys().map(|target| Finding::OneSided { target });
+        self.findings.extend(without_row);
+        self.findings.truncate(FINDINGS_LIMIT);
+        self.findings
+    }
+}

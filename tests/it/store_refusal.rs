@@ -1,0 +1,215 @@
+//! Stores that are refused: damaged, replaced, gone, too new, in use. Nothing is created then.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+
+use sqlx::{Connection, Executor};
+
+use refit::store::{ReadOnly, Store, StoreError};
+
+use crate::store_samples::{NOW, Place, place, planned};
+
+/// A store with enough targets for several pages, stopped cleanly.
+async fn filled() -> Place {
+    let place = place();
+    let mut store = place.open().await;
+    let units: Vec<_> = (0..200).map(|n| planned(u64::from(n) + 1, n)).collect();
+    store.commit(&units).await.unwrap();
+    store.close(NOW).await.unwrap();
+    place
+}
+
+fn listing(place: &Place) -> Vec<(String, u64)> {
+    let mut found: Vec<_> = fs::read_dir(place.directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        // The lock is taken to look, and connections make the others; they come and go.
+        .filter(|name| ![".lock", "-shm", "-wal"].iter().any(|end| name.ends_with(end)))
+        .map(|name| {
+            let length = fs::metadata(place.directory.path().join(&name)).unwrap().len();
+            (name, length)
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Opens, expecting a refusal that leaves every file as it was.
+async fn refusal(place: &Place) -> StoreError {
+    let before = listing(place);
+    let error = Store::open(&place.path, NOW).await.expect_err("it must be refused");
+    assert_eq!(listing(place), before, "{error}");
+    let message = error.to_string();
+    assert!(message.contains(&*place.path.to_string_lossy()), "{message}");
+    error
+}
+
+fn overwrite(place: &Place, at: u64, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().write(true).open(&place.path).unwrap();
+    file.write_all_at(bytes, at).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_refused_and_nothing_is_created_in_its_place() {
+    type Damage = fn(&Place);
+    let damages: [(&str, Damage); 9] = [
+        ("magic", |place| overwrite(place, 3, b"X")),
+        ("page size", |place| overwrite(place, 16, &[0x03, 0x00])),
+        ("application id", |place| overwrite(place, 68, b"Rfix")),
+        ("schema page", |place| overwrite(place, 100, &[0xff; 64])),
+        ("data page", |place| overwrite(place, 4096 * 30, &[0xa5; 4096])),
+        ("truncated", |place| {
+            let length = fs::metadata(&place.path).unwrap().len();
+            let file = fs::OpenOptions::new().write(true).open(&place.path).unwrap();
+            file.set_len(length / 2).unwrap();
+        }),
+        ("zero length", |place| fs::write(&place.path, "").unwrap()),
+        ("text", |place| fs::write(&place.path, "x".repeat(8192)).unwrap()),
+        ("a directory", |place| {
+            fs::remove_file(&place.path).unwrap();
+            fs::create_dir(&place.path).unwrap();
+        }),
+    ];
+    for (name, damage) in damages {
+        let place = filled().await;
+        damage(&place);
+        let error = refusal(&place).await;
+        assert!(matches!(error, StoreError::Damaged { .. }), "{name}: {error:?}");
+        assert_eq!(error.exit_code(), 74);
+        assert!(error.to_string().contains("--accept-loss"));
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_refused_while_its_generation_file_is_there() {
+    let place = filled().await;
+    fs::remove_file(&place.path).unwrap();
+    let error = refusal(&place).await;
+    assert!(matches!(error, StoreError::Replaced { .. }), "{error:?}");
+    assert!(!place.path.exists());
+}
+
+#[tokio::test]
+async fn a_log_without_its_store_is_refused() {
+    let place = place();
+    fs::write(place.beside("-wal"), "left behind").unwrap();
+    let error = refusal(&place).await;
+    assert!(matches!(error, StoreError::Replaced { .. }), "{error:?}");
+    assert!(!place.path.exists());
+}
+
+#[tokio::test]
+async fn a_store_of_another_generation_is_refused() {
+    let (place, other) = (filled().await, filled().await);
+    fs::copy(&other.path, &place.path).unwrap();
+    let error = refusal(&place).await;
+    assert!(matches!(error, StoreError::Replaced { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_store_without_its_generation_file_gets_it_again() {
+    let place = filled().await;
+    let generation = fs::read_to_string(place.beside(".generation")).unwrap();
+    fs::remove_file(place.beside(".generation")).unwrap();
+    assert_eq!(place.open().await.load().await.unwrap().targets.len(), 200);
+    assert_eq!(fs::read_to_string(place.beside(".generation")).unwrap(), generation);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let place = filled().await;
+    let url = format!("sqlite://{}?mode=rw", place.path.display());
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    connection.execute("insert into migrations values (9999, '', 0)").await.unwrap();
+    connection.close().await.unwrap();
+    let error = refusal(&place).await;
+    assert!(matches!(error, StoreError::NewerSchema { found: 9999, .. }), "{error:?}");
+    assert_eq!(error.exit_code(), 76);
+    assert_eq!(ReadOnly::open(&place.path).await.unwrap_err().exit_code(), 76);
+}
+
+#[tokio::test]
+async fn a_second_owner_is_refused_and_told_who_has_it() {
+    let place = place();
+    let store = place.open().await;
+    let error = Store::open(&place.path, NOW).await.unwrap_err();
+    let expected = std::process::id();
+    assert!(matches!(error, StoreError::InUse { pid: Some(pid), .. } if pid == expected));
+    assert_eq!(error.exit_code(), 73);
+    drop(store);
+    place.open().await;
+}
+
+#[tokio::test]
+async fn a_store_of_another_user_is_refused() {
+    let place = filled().await;
+    // Only root can give a file away; anyone else finds the same wish refused by the kernel.
+    if std::os::unix::fs::chown(&place.path, Some(65_534), None).is_err() {
+        assert!(!rustix::process::geteuid().is_root());
+        return;
+    }
+    let error = refusal(&place).await;
+    assert!(matches!(error, StoreError::WrongOwner { owner: 65_534, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_an_error_of_its_own() {
+    let place = place();
+    let path = place.directory.path().join("missing").join("refit.db");
+    let error = Store::open(&path, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+    assert!(error.to_string().contains("missing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reader_creates_nothing() {
+    let place = place();
+    let error = ReadOnly::open(&place.path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error:?}");
+    assert_eq!(listing(&place), []);
+}
+
+#[tokio::test]
+async fn what_a_first_start_left_half_done_is_no_store() {
+    let place = place();
+    fs::write(place.beside(".draft"), "half").unwrap();
+    assert!(place.open().await.opened().first_start);
+    assert!(!place.beside(".draft").exists());
+}
+
+#[tokio::test]
+async fn a_store_that_is_replaced_while_it_runs_takes_no_more_commits() {
+    type Replacement = fn(&Place);
+    let replacements: [(&str, Replacement); 4] = [
+        ("removed", |place| fs::remove_file(&place.path).unwrap()),
+        ("swapped", |place| {
+            fs::copy(&place.path, place.beside(".copy")).unwrap();
+            fs::rename(place.beside(".copy"), &place.path).unwrap();
+        }),
+        ("log removed", |place| fs::remove_file(place.beside("-wal")).unwrap()),
+        ("generation", |place| fs::write(place.beside(".generation"), "another").unwrap()),
+    ];
+    for (name, replace) in replacements {
+        let place = place();
+        let mut store = place.open().await;
+        store.commit(&[planned(1, 1)]).await.unwrap();
+        store.still_ours().unwrap();
+        replace(&place);
+        let error = store.still_ours().unwrap_err();
+        assert!(matches!(error, StoreError::Replaced { .. }), "{name}: {error:?}");
+        assert!(!store.commit(&[planned(2, 2)]).await.unwrap_err().is_retryable(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn accepting_the_loss_keeps_the_old_files_and_begins_anew() {
+    let place = filled().await;
+    overwrite(&place, 0, b"not a database");
+    let damaged = fs::read(&place.path).unwrap();
+    let (mut store, moved) = Store::init_accept_loss(&place.path, NOW).await.unwrap();
+    assert!(store.opened().first_start);
+    assert_eq!(store.load().await.unwrap().last_seq, 0);
+    assert_eq!(fs::read(&moved[0]).unwrap(), damaged);
+    assert!(moved.iter().all(|path| path.exists()), "{moved:?}");
+    store.commit(&[planned(1, 1)]).await.unwrap();
+}
