@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one module per subject.
 
 mod calendar;
+mod cli_process;
+mod cli_usage;
 mod config_environment;
 mod config_load;
 mod config_secrets;

@@ -1,0 +1,97 @@
+//! The shape of the command line: help, usage errors, the missing daemon.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::cli_process::{command, golden, refit};
+
+/// Every order to the daemon, complete.
+const ORDERS: [&str; 16] = [
+    "pause weekly",
+    "resume weekly",
+    "resume --project sg",
+    "resume --credential ops",
+    "abort weekly",
+    "approve weekly --digest d",
+    "promote weekly",
+    "freeze --all --until 2h",
+    "unfreeze --project sg",
+    "resolve cache-1 --applied t1",
+    "resolve cache-1 --applied",
+    "resolve cache-1 --not-applied",
+    "hold cache-1",
+    "release cache-1",
+    "skip cache-1 --reason vip",
+    "retry cache-1",
+];
+
+#[test]
+fn help_reads_well_at_80_columns() {
+    let help = refit("--help");
+    assert_eq!(help.exit, 0);
+    assert!(help.stdout.lines().all(|line| line.chars().count() <= 80), "{}", help.stdout);
+    golden("help.txt", &help.stdout);
+}
+
+#[test]
+fn every_command_has_help_of_its_own() {
+    let help = refit("--help").stdout;
+    let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names = commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    for name in names.filter_map(|line| line.split_whitespace().next()) {
+        let ran = refit(&format!("{name} --help"));
+        assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""), "{name}");
+        assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_says_what_is_missing() {
+    for (arguments, said) in [
+        ("pause", "<CAMPAIGN>"),
+        ("resume", "<CAMPAIGN|--project <NAME>|--credential <NAME>>"),
+        ("freeze", "--all"),
+        ("freeze --all --project sg", "cannot be used with"),
+        ("resolve cache-1", "--not-applied"),
+        ("resolve cache-1 --failed --succeeded", "cannot be used with"),
+        ("approve weekly", "--digest"),
+        ("pase weekly", "pause"),
+    ] {
+        let ran = refit(arguments);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (2, ""), "{arguments}");
+        assert!(ran.stderr.contains(said), "{arguments}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn without_a_daemon_every_order_is_exit_69_and_names_the_socket_and_the_way_to_start_one() {
+    for order in ORDERS {
+        let ran = refit(&format!("{order} --socket /nonexistent/refit.sock --config a.toml"));
+        assert_eq!((ran.exit, ran.stdout.as_str()), (69, ""), "{order}");
+        assert!(ran.stderr.contains("/nonexistent/refit.sock"), "{order}: {}", ran.stderr);
+        assert!(ran.stderr.contains("refit run --config a.toml"), "{order}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_failure_is_json_where_json_is_asked_for() {
+    let ran = refit("pause weekly --socket /nonexistent/refit.sock --format json");
+    let failure: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(failure["error"]["exit"], 69);
+    for key in ["message", "causes", "next"] {
+        assert!(failure["error"].get(key).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let mut child = command(&["--help"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary under test runs");
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+}
