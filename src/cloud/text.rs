@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::signing;
@@ -36,15 +38,30 @@ pub fn cut(raw: &str, limit: usize) -> &str {
     raw.char_indices().nth(limit).map_or(raw, |(end, _)| &raw[..end])
 }
 
-/// Masks before cutting, so that no half of a secret survives at the cut.
+/// Masks before cutting, so that no half of a secret survives at the cut; in every form that
+/// rule S15 names.
 pub fn masked(raw: &str, secrets: &[SecretString]) -> String {
     let mut text = raw.to_owned();
     for secret in secrets.iter().map(ExposeSecret::expose_secret) {
         if secret.chars().count() >= MASKED_MIN_CHARS {
-            text = text.replace(secret, MASK).replace(&signing::encode(secret), MASK);
+            for form in forms(secret) {
+                text = text.replace(&form, MASK);
+            }
         }
     }
     text
+}
+
+/// Raw, URL-escaped, JSON-escaped, hex and base64.
+fn forms(secret: &str) -> [String; 5] {
+    let json = serde_json::Value::from(secret).to_string();
+    [
+        secret.to_owned(),
+        signing::encode(secret),
+        json[1..json.len() - 1].to_owned(),
+        hex::encode(secret),
+        BASE64_STANDARD_NO_PAD.encode(secret),
+    ]
 }
 
 /// Control characters and those that reorder a line become `\u{…}`; never longer than `limit`.
@@ -94,6 +111,12 @@ mod tests {
         let secrets = [secret];
         let echoed = format!("{}s3cr3t/+ key", "x".repeat(MESSAGE_MAX_CHARS - 4));
         assert!(!message(&echoed, &secrets).contains("s3c"));
-        assert_eq!(&*message("in s3cr3t%2F%2B%20key out", &secrets), "in [secret] out");
+        for form in
+            ["s3cr3t/+ key", "s3cr3t%2F%2B%20key", "7333637233742f2b206b6579", "czNjcjN0Lysga2V5"]
+        {
+            assert_eq!(&*message(&format!("in {form} out"), &secrets), "in [secret] out");
+        }
+        let quoted = [SecretString::from("pass\"word")];
+        assert_eq!(&*message(r#"{"p":"pass\"word"}"#, &quoted), r#"{"p":"[secret]"}"#);
     }
 }

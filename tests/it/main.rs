@@ -3,6 +3,10 @@
 mod calendar;
 mod cli_process;
 mod cli_usage;
+mod cloud_credential;
+mod cloud_read;
+mod cloud_server;
+mod cloud_submit;
 mod config_environment;
 mod config_load;
 mod config_secrets;
