@@ -40,6 +40,10 @@ pub fn read(
         section.close();
         campaigns.extend(found.map(|campaign| (CampaignName::from(name.into_inner()), campaign)));
     }
+    if context.campaigns.is_empty() {
+        let problem = Problem::warning("no campaign is configured, so nothing will be upgraded");
+        root.problem_at("campaigns", problem.help("write `[campaigns.NAME]`"));
+    }
     campaigns
 }
 
@@ -179,8 +183,8 @@ impl Kind for Group {
         })
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"tag:KEY\"`, \"zone\" or \"project\"")
+    fn example(&self) -> String {
+        "\"zone\"".into()
     }
 }
 
@@ -257,7 +261,7 @@ impl Kind for Failures {
         }
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = 3`, or \"5%\"")
+    fn example(&self) -> String {
+        "3".into()
     }
 }

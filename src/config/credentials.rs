@@ -70,7 +70,7 @@ fn credential(section: &mut Section<'_>, context: &Context<'_>) -> Option<Secret
         {
             let message = format!("this key has no meaning for kind {}", KINDS.print(&kind));
             let help = format!("leave it out, or write kind = {}", KINDS.print(&owner));
-            section.problem_at(key, Problem::new(message).help(help).without_value());
+            section.problem_at(key, Problem::new(message).help(help));
         }
     }
     match kind? {

@@ -124,8 +124,8 @@ impl Kind for BaseUrl {
         print_text(value)
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"https://HOST\"`")
+    fn example(&self) -> String {
+        "\"https://HOST\"".into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a value may be: parsed from TOML, printed back as TOML.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use toml::de::{DeArray, DeValue};
@@ -19,19 +20,27 @@ pub trait Kind {
 
     fn print(&self, value: &Self::Value) -> String;
 
+    /// A value that might be meant, as TOML.
+    fn example(&self) -> String;
+
     /// What to write for a missing key.
-    fn hint(&self, key: &str) -> String;
+    fn hint(&self, key: &str) -> String {
+        format!("`{key} = {}`", self.example())
+    }
 }
 
-/// A value of the wrong type.
-pub fn wrong_type(item: &Item<'_>, wanted: &str) -> Vec<Problem> {
+/// A value of the wrong type; `help` says what to write instead.
+pub fn wrong_type(item: &Item<'_>, wanted: &str, help: &str) -> Vec<Problem> {
     let found = with_article(item.get_ref().type_str());
-    vec![Problem::new(format!("expected {wanted}, found {found}"))]
+    vec![Problem::new(format!("expected {wanted}, found {found}")).help(help)]
 }
 
 /// A string without control characters that is not empty.
 pub fn text<'a>(item: &'a Item<'_>, wanted: &str) -> Result<&'a str, Vec<Problem>> {
-    let text = item.get_ref().as_str().ok_or_else(|| wrong_type(item, wanted))?;
+    let text = item
+        .get_ref()
+        .as_str()
+        .ok_or_else(|| wrong_type(item, "a string", &format!("write {wanted}, in quotes")))?;
     if text.is_empty() {
         let problem = Problem::new("an empty string says nothing");
         return Err(vec![problem.help(format!("write {wanted}, or leave the key out"))]);
@@ -62,6 +71,10 @@ impl Kind for Text {
         print_text(value)
     }
 
+    fn example(&self) -> String {
+        "\"…\"".into()
+    }
+
     fn hint(&self, key: &str) -> String {
         format!("`{key} = \"…\"`, {}", self.0)
     }
@@ -73,18 +86,16 @@ impl Kind for Flag {
     type Value = bool;
 
     fn parse(&self, item: &Item<'_>) -> Result<bool, Vec<Problem>> {
-        item.get_ref().as_bool().ok_or_else(|| {
-            let help = "write true or false, without quotes";
-            wrong_type(item, "true or false").into_iter().map(|p| p.help(help)).collect()
-        })
+        let help = "write true or false, without quotes";
+        item.get_ref().as_bool().ok_or_else(|| wrong_type(item, "true or false", help))
     }
 
     fn print(&self, value: &bool) -> String {
         value.to_string()
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = true` or `{key} = false`")
+    fn example(&self) -> String {
+        "true".into()
     }
 }
 
@@ -99,16 +110,18 @@ impl Kind for Whole {
 
     fn parse(&self, item: &Item<'_>) -> Result<u32, Vec<Problem>> {
         let (least, most) = (*self.0.start(), *self.0.end());
-        let help = format!("write a whole number from {least} to {most}, without quotes");
-        let wrong = |message: String| vec![Problem::new(message).help(help.clone())];
+        let help = match most {
+            u32::MAX => format!("write a whole number, {least} or more"),
+            _ => format!("write a whole number from {least} to {most}"),
+        };
+        let wrong = |message: String| vec![Problem::new(message).help(&help)];
         let number = match item.get_ref() {
             DeValue::Integer(number) => number,
             DeValue::Float(number) => {
                 return Err(wrong(format!("{} is not a whole number", number.as_str())));
             }
-            other => {
-                let found = with_article(other.type_str());
-                return Err(wrong(format!("expected a whole number, found {found}")));
+            _ => {
+                return Err(wrong_type(item, "a whole number", &format!("{help}, without quotes")));
             }
         };
         let value = i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX);
@@ -124,8 +137,8 @@ impl Kind for Whole {
         value.to_string()
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = {}`, or another whole number", self.0.start())
+    fn example(&self) -> String {
+        self.0.start().to_string()
     }
 }
 
@@ -151,14 +164,15 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
     type Value = T;
 
     fn parse(&self, item: &Item<'_>) -> Result<T, Vec<Problem>> {
-        let help = format!("write {}", self.words());
-        let word = text(item, &self.words())
-            .map_err(|problems| problems.into_iter().map(|p| p.help(&help)).collect::<Vec<_>>())?;
+        let word = text(item, &self.words())?;
         if let Some((_, value)) = self.0.iter().find(|(known, _)| *known == word) {
             return Ok(*value);
         }
         let meant = closest(word, self.0.iter().map(|(known, _)| *known));
-        let help = meant.map_or(help, |meant| format!("did you mean {meant:?}?"));
+        let help = match meant {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => format!("write {}", self.words()),
+        };
         Err(vec![Problem::new(format!("{} is not a choice here", quoted(word))).help(help)])
     }
 
@@ -167,8 +181,12 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
         print_text(word.expect("every value of a choice has its word").0)
     }
 
+    fn example(&self) -> String {
+        self.words()
+    }
+
     fn hint(&self, key: &str) -> String {
-        format!("`{key} = …`, {}", self.words())
+        format!("`{key}`: {}", self.words())
     }
 }
 
@@ -199,8 +217,8 @@ impl Kind for Name<'_> {
         print_text(value)
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = …`, the name of a {}", self.what)
+    fn example(&self) -> String {
+        print_text(self.known.first().map_or("NAME", String::as_str))
     }
 }
 
@@ -212,8 +230,8 @@ impl<K: Kind> Kind for List<K> {
 
     fn parse(&self, item: &Item<'_>) -> Result<Vec<K::Value>, Vec<Problem>> {
         let Some(list) = item.get_ref().as_array() else {
-            let problems = wrong_type(item, "a list").into_iter();
-            return Err(problems.map(|p| p.help("put it in brackets: [ … ]")).collect());
+            let help = format!("put it in brackets: [{}]", self.0.example());
+            return Err(wrong_type(item, "a list", &help));
         };
         parse_each(&self.0, list)
     }
@@ -222,8 +240,8 @@ impl<K: Kind> Kind for List<K> {
         print_each(&self.0, values)
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = [ … ]`")
+    fn example(&self) -> String {
+        format!("[{}]", self.0.example())
     }
 }
 
@@ -244,16 +262,21 @@ impl<K: Kind> Kind for OneOrMany<K> {
         print_each(&self.0, values)
     }
 
-    fn hint(&self, key: &str) -> String {
-        self.0.hint(key)
+    fn example(&self) -> String {
+        self.0.example()
     }
 }
 
 fn parse_each<K: Kind>(kind: &K, list: &DeArray<'_>) -> Result<Vec<K::Value>, Vec<Problem>> {
     let mut values = Vec::new();
     let mut problems = Vec::new();
+    let mut printed = BTreeSet::new();
     for element in list.iter() {
         match kind.parse(element) {
+            Ok(value) if !printed.insert(kind.print(&value)) => {
+                let problem = Problem::new("this stands in the list twice").help("remove one");
+                problems.push(problem.at(element.span()));
+            }
             Ok(value) => values.push(value),
             Err(wrong) => problems.extend(wrong.into_iter().map(|problem| {
                 let span = problem.span.clone().unwrap_or(element.span());
@@ -292,26 +315,25 @@ impl Kind for Duration {
     type Value = Millis;
 
     fn parse(&self, item: &Item<'_>) -> Result<Millis, Vec<Problem>> {
-        let wrong = |message: String| vec![Problem::new(message).help(DURATION_HELP)];
         let Some(text) = item.get_ref().as_str() else {
-            let found = with_article(item.get_ref().type_str());
-            return Err(wrong(format!("expected a duration, found {found}")));
+            return Err(wrong_type(item, "a duration", DURATION_HELP));
         };
-        if let Some(positive) = text.strip_prefix('-')
-            && duration(positive).is_some()
-        {
-            return Err(wrong(format!("{} is negative", quoted(text))));
-        }
-        let value =
-            duration(text).ok_or_else(|| wrong(format!("{} is not a duration", quoted(text))))?;
-        let bound = |message: String| {
-            let help = format!("write {:?} to {:?}", self.least.to_string(), self.most.to_string());
-            vec![Problem::new(message).help(help)]
+        let wrong = |what: &str, help: &str| {
+            vec![Problem::new(format!("{} {what}", quoted(text))).help(help)]
         };
-        if value < self.least {
-            Err(bound(format!("{} is shorter than {}", quoted(text), self.least)))
+        let Some(value) = duration(text) else {
+            let positive = text.strip_prefix('-').and_then(duration);
+            let what = if positive.is_some() { "is negative" } else { "is not a duration" };
+            return Err(wrong(what, DURATION_HELP));
+        };
+        if value == Millis::ZERO && self.least > value {
+            Err(wrong("is no time at all", DURATION_HELP))
+        } else if value < self.least {
+            let what = format!("is shorter than {}", self.least);
+            Err(wrong(&what, &format!("write {} or more", self.print(&self.least))))
         } else if value > self.most {
-            Err(bound(format!("{} is longer than {}", quoted(text), self.most)))
+            let what = format!("is longer than {}", self.most);
+            Err(wrong(&what, &format!("write {} or less", self.print(&self.most))))
         } else {
             Ok(value)
         }
@@ -321,8 +343,8 @@ impl Kind for Duration {
         print_text(&value.to_string())
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"…\"`, such as \"90s\", \"45m\" or \"1h30m\"")
+    fn example(&self) -> String {
+        "\"1h30m\"".into()
     }
 }
 

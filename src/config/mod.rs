@@ -22,6 +22,7 @@ mod section;
 mod select;
 mod service;
 mod source;
+mod syntax;
 mod time;
 mod waves;
 mod windows;
@@ -44,7 +45,6 @@ pub use finding::{
 };
 pub use render::Colour;
 
-use problem::Problem;
 use section::{Notes, Record, Section};
 use source::Source;
 
@@ -123,8 +123,8 @@ fn findings(path: &Path, list: Vec<Finding>) -> Findings {
 fn parse(path: &Path, source: &Source, environment: &dyn Environment) -> Result<Loaded, Findings> {
     let notes = Notes::new(source);
     let (document, errors) = DeTable::parse_recoverable(source.text());
-    for error in &errors {
-        notes.report(String::new(), error.span(), syntax(error));
+    for (span, problem) in syntax::problems(source.text(), &errors) {
+        notes.report(String::new(), span, problem);
     }
     // After a syntax error, what was meant is a guess, and so would every further finding be.
     let config = if errors.is_empty() {
@@ -141,15 +141,6 @@ fn parse(path: &Path, source: &Source, environment: &dyn Environment) -> Result<
         }
         _ => Err(findings),
     }
-}
-
-/// The parser's own message; it speaks of syntax only, never of content.
-fn syntax(error: &toml::de::Error) -> Problem {
-    match error.message() {
-        "duplicate key" => Problem::new("the key stands here a second time").help("remove one"),
-        message => Problem::new(format!("this is not TOML: {message}")),
-    }
-    .without_value()
 }
 
 /// The directory from which relative paths in the file count.

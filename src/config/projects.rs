@@ -71,11 +71,14 @@ fn project(section: &mut Section<'_>, context: &Context<'_>) -> Option<(ProjectP
     let max_in_flight = section.or_default("max_in_flight", &COUNT, 20);
     let upgrade_rate = rate(section, "upgrade_rate", per_minute(10, 1));
     let read_rate = rate(section, "read_rate", per_minute(60, 10));
-    warn_of_slow_reads(section, upgrade_rate, read_rate);
+    if let (Some(upgrades), Some(reads)) = (upgrade_rate, read_rate) {
+        warn_of_slow_reads(section, upgrades, reads);
+    }
     let poll_interval = section.or_default("poll_interval", &SOME_TIME, Millis::from_secs(15));
     let request = Duration { least: Millis::from_secs(1), most: Millis::from_secs(40) };
     let request_timeout = section.or_default("request_timeout", &request, Millis::from_secs(30));
     let (region, project_id, credential) = (region?, project_id?, credential?);
+    let (upgrade_rate, read_rate) = (upgrade_rate?, read_rate?);
     let host = endpoint::host_and_port(&dcs).into();
     let policy = ProjectPolicy {
         region: region.as_str().into(),
@@ -158,14 +161,14 @@ fn per_minute(events: u32, burst: u32) -> Rate {
 }
 
 /// `{ per_minute = 20, burst = 5 }`: exactly one unit, and a burst that has a default.
-fn rate(section: &mut Section<'_>, key: &'static str, default: Rate) -> Rate {
+fn rate(section: &mut Section<'_>, key: &'static str, default: Rate) -> Option<Rate> {
     let origin = section.origin(key);
     let rate = match section.item(key) {
         None => default,
-        Some(_) => written_rate(section.table(key, Record::Whole), default).unwrap_or(default),
+        Some(_) => written_rate(section.table(key, Record::Whole), default)?,
     };
     section.record(key, print_rate(rate), origin);
-    rate
+    Some(rate)
 }
 
 fn written_rate(mut section: Section<'_>, default: Rate) -> Option<Rate> {
@@ -206,7 +209,7 @@ fn warn_of_slow_reads(section: &Section<'_>, upgrades: Rate, reads: Rate) {
     let limited = per_hour(reads) as f64 / (READS_PER_START * 60) as f64;
     let limited = format!("{limited:.1}");
     let limited = limited.strip_suffix(".0").unwrap_or(&limited);
-    let message = format!("reads will limit you to {limited} starts a minute");
+    let message = format!("reads will limit you to {limited} a minute");
     let help = format!("raise read_rate to {READS_PER_START} times upgrade_rate, or more");
     let key = if section.has("read_rate") { "read_rate" } else { "upgrade_rate" };
     section.problem_at(key, Problem::warning(message).help(help));
@@ -233,8 +236,8 @@ impl Kind for Region {
         print_text(value)
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"ap-southeast-3\"`, or another region")
+    fn example(&self) -> String {
+        "\"ap-southeast-3\"".into()
     }
 }
 
@@ -262,7 +265,7 @@ impl Kind for ProjectId {
         print_text(value)
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"…\"`, 32 hex digits")
+    fn example(&self) -> String {
+        "\"0aa10000000000000000000000000001\"".into()
     }
 }

@@ -38,21 +38,48 @@ pub fn is_in_credentials<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {
 
 /// The line with its secrets hidden, and the mark moved along.
 pub fn line(text: &str, mark: Range<usize>, show: Show, in_credentials: bool) -> Excerpt {
-    let hidden = match value_start(text) {
-        _ if text.trim_start().starts_with('[') => None,
-        Some(value) if show == Show::Key => Some(value),
-        Some(value) => is_suspect(text, value, in_credentials)
-            .then(|| reference_end(text, value).unwrap_or(value)),
-        None if in_credentials || is_named_suspect(text) => {
-            Some(text.len() - text.trim_start().len())
+    let shown = Excerpt { text: text.to_owned(), mark };
+    let is_header = text.trim_start().starts_with('[');
+    let excerpt = match value_start(text) {
+        _ if is_header => shown,
+        Some(value) if is_suspect(text, value, in_credentials) => {
+            hide_from(shown, reference_end(text, value).unwrap_or(value))
         }
-        None => None,
-    };
-    let excerpt = match hidden {
-        Some(from) if !text[from..].trim().is_empty() => replace(text, mark, from..text.len()),
-        _ => Excerpt { text: text.to_owned(), mark },
+        Some(value) if show == Show::Key => without_values(shown, value),
+        None if in_credentials || is_named_suspect(text) => {
+            let indent = text.len() - text.trim_start().len();
+            hide_from(shown, indent)
+        }
+        _ => shown,
     };
     without_passwords(excerpt)
+}
+
+fn hide_from(excerpt: Excerpt, from: usize) -> Excerpt {
+    let end = excerpt.text.len();
+    if excerpt.text[from..].trim().is_empty() {
+        return excerpt;
+    }
+    replace(&excerpt.text, excerpt.mark, from..end)
+}
+
+/// Leaves the marked key of the line, and the first one if the mark is further on.
+fn without_values(excerpt: Excerpt, value: usize) -> Excerpt {
+    let mark = excerpt.mark.clone();
+    if mark.start < value {
+        return hide_from(excerpt, value);
+    }
+    match value_start(&excerpt.text[mark.end..]) {
+        Some(after) => {
+            let excerpt = hide_from(excerpt, mark.end + after);
+            if value < mark.start {
+                replace(&excerpt.text, excerpt.mark, value..mark.start)
+            } else {
+                excerpt
+            }
+        }
+        None => hide_from(excerpt, value),
+    }
 }
 
 /// Where the value of `key = value` begins.

@@ -31,7 +31,8 @@ impl Findings {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text.push_str(&renderer.render(&[group(finding, &file)]));
+            let rendered = renderer.render(&[group(finding, &file)]);
+            text.push_str(&with_true_column(rendered, finding, &file));
             text.push('\n');
         }
         text
@@ -72,14 +73,14 @@ fn group<'a>(finding: &'a Finding, file: &'a str) -> Group<'a> {
     };
     let title = level.primary_title(title(finding));
     let group = match (&finding.excerpt, finding.position) {
-        (Some(excerpt), Some(position)) => title.element(
+        (Some(excerpt), Some(place)) => title.element(
             Snippet::source(excerpt.text.as_str())
                 .path(file)
-                .line_start(position.line)
+                .line_start(place.line)
                 .annotation(AnnotationKind::Primary.span(excerpt.mark.clone())),
         ),
-        (_, Some(position)) => {
-            title.element(Origin::path(file).line(position.line).char_column(position.column))
+        (_, Some(place)) => {
+            title.element(Origin::path(file).line(place.line).char_column(place.column))
         }
         (_, None) => title.element(Origin::path(file)),
     };
@@ -87,6 +88,16 @@ fn group<'a>(finding: &'a Finding, file: &'a str) -> Group<'a> {
         Some(help) => group.element(Level::HELP.message(help.as_str())),
         None => group,
     }
+}
+
+/// The renderer counts columns in the excerpt, which may lack what stood before the mark.
+fn with_true_column(rendered: String, finding: &Finding, file: &str) -> String {
+    let (Some(excerpt), Some(place)) = (&finding.excerpt, finding.position) else {
+        return rendered;
+    };
+    let shown = excerpt.text[..excerpt.mark.start].chars().count() + 1;
+    let at = |column: usize| format!("{file}:{}:{column}", place.line);
+    rendered.replacen(&at(shown), &at(place.column), 1)
 }
 
 fn title(finding: &Finding) -> String {

@@ -71,6 +71,10 @@ impl Kind for SecretReference {
         })
     }
 
+    fn example(&self) -> String {
+        "\"env:NAME\"".into()
+    }
+
     fn hint(&self, key: &str) -> String {
         format!("`{key} = \"env:NAME\"`, \"file:PATH\" or \"credential:NAME\"")
     }

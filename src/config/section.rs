@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::effective::{EffectiveKey, Origin, Setting};
 use super::finding::Finding;
-use super::kind::Kind;
+use super::kind::{Kind, wrong_type};
 use super::problem::{Problem, closest, quoted};
 use super::source::Source;
 
@@ -255,7 +255,7 @@ impl<'a> Section<'a> {
     pub fn list(&mut self, key: &'static str) -> Vec<Section<'a>> {
         let Some(item) = self.item(key) else { return Vec::new() };
         let Some(list) = item.get_ref().as_array() else {
-            self.mismatch(key, item, "a list of tables");
+            self.mismatch(key, item, "a list of tables", "write [{ … }]");
             return Vec::new();
         };
         let open = |item: &'a Item<'a>| self.open(key, item.span(), Some(item), Record::Whole);
@@ -271,15 +271,15 @@ impl<'a> Section<'a> {
     ) -> Section<'a> {
         let table = item.and_then(|item| item.get_ref().as_table());
         if let (Some(item), None) = (item, table) {
-            self.mismatch(key, item, "a table");
+            self.mismatch(key, item, "a table", "write { … }, or a table of its own");
         }
         Section { table, span, path: self.child(key), record, ..self.silent() }
     }
 
-    fn mismatch(&self, key: &str, item: &Item<'_>, wanted: &str) {
-        let found = item.get_ref().type_str();
-        let problem = Problem::new(format!("expected {wanted}, found {}", with_article(found)));
-        self.notes.report(self.key(key), Some(item.span()), problem.without_value());
+    fn mismatch(&self, key: &str, item: &Item<'_>, wanted: &str, help: &str) {
+        for problem in wrong_type(item, wanted, help) {
+            self.notes.report(self.key(key), Some(item.span()), problem);
+        }
     }
 
     /// A section that reads nothing.

@@ -89,7 +89,7 @@ impl Kind for Pattern {
         print_text(&value.text)
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = [\"cache-*\"]`")
+    fn example(&self) -> String {
+        "\"cache-*\"".into()
     }
 }

@@ -25,7 +25,7 @@ pub fn store(mut section: Section<'_>, context: &Context<'_>) -> StoreConfig {
     for key in ["retention", "password"] {
         if section.item(key).is_some() {
             let problem = Problem::new("this key is not in this version").help("leave it out");
-            section.problem_at(key, problem.without_value());
+            section.problem_at(key, problem);
         }
     }
     section.close();
@@ -66,7 +66,7 @@ impl Kind for StoreUrl<'_> {
 
     fn parse(&self, item: &Item<'_>) -> Result<PathBuf, Vec<Problem>> {
         let help = "write \"sqlite:///var/lib/refit/refit.db\"";
-        let wrong = |message: &str| vec![Problem::new(message).help(help).without_value()];
+        let wrong = |message: &str| vec![Problem::new(message).help(help)];
         let url = text(item, "an address such as \"sqlite:///var/lib/refit/refit.db\"")?;
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Err(wrong("PostgreSQL is not in this version"));
@@ -87,8 +87,8 @@ impl Kind for StoreUrl<'_> {
         print_text(&format!("sqlite://{}", path.display()))
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"sqlite:///var/lib/refit/refit.db\"`")
+    fn example(&self) -> String {
+        "\"sqlite:///var/lib/refit/refit.db\"".into()
     }
 }
 
@@ -113,7 +113,7 @@ impl Kind for Listen {
         print_text(&value.map_or("off".into(), |address| address.to_string()))
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"127.0.0.1:7300\"` or \"off\"")
+    fn example(&self) -> String {
+        "\"127.0.0.1:7300\"".into()
     }
 }

@@ -18,7 +18,7 @@ impl Kind for Zone {
     type Value = TimeZone;
 
     fn parse(&self, item: &Item<'_>) -> Result<TimeZone, Vec<Problem>> {
-        let name = text(item, "an IANA time zone")?;
+        let name = text(item, "an IANA name, such as \"Europe/Berlin\"")?;
         // A zone without a name (a POSIX rule, say) could not be printed back.
         if let Some(zone) = TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some()) {
             return Ok(zone);
@@ -34,8 +34,8 @@ impl Kind for Zone {
         print_text(zone.iana_name().expect("a zone without a name is refused"))
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"Europe/Berlin\"`, or another IANA name")
+    fn example(&self) -> String {
+        "\"Europe/Berlin\"".into()
     }
 }
 
@@ -72,8 +72,7 @@ impl Kind for LocalDateTime {
                     .ok_or_else(|| wrong("there is no such date or time"))
             }
             DeValue::Datetime(_) => Err(wrong("a time alone does not say the day")),
-            DeValue::String(_) => Err(wrong("expected a date-time, found a string")),
-            _ => Err(wrong_type(item, "a date-time").into_iter().map(|p| p.help(help)).collect()),
+            _ => Err(wrong_type(item, "a date-time", help)),
         }
     }
 
@@ -81,8 +80,8 @@ impl Kind for LocalDateTime {
         value.to_string()
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = 2026-12-20T00:00:00`, or a date alone")
+    fn example(&self) -> String {
+        "2026-12-20T00:00:00".into()
     }
 }
 
@@ -111,10 +110,7 @@ impl Kind for LocalTime {
                 civil_time(time)
             }
             DeValue::String(text) => time_of_day(text),
-            _ => {
-                let wrong = wrong_type(item, "a time of day").into_iter();
-                return Err(wrong.map(|p| p.help(help)).collect());
-            }
+            _ => return Err(wrong_type(item, "a time of day", help)),
         };
         time.ok_or_else(|| {
             let shown = item.get_ref().as_str().map_or("this".into(), quoted);
@@ -127,8 +123,8 @@ impl Kind for LocalTime {
         print_text(&value.strftime(format).to_string())
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"23:30\"`")
+    fn example(&self) -> String {
+        "\"23:30\"".into()
     }
 }
 
@@ -179,9 +175,8 @@ impl Kind for Days {
         let first = place(first).ok_or_else(|| unknown(first))?;
         let last = place(last).ok_or_else(|| unknown(last))?;
         if first > last {
-            let (first, last) = (&WEEK[first].0[..3], &WEEK[last].0[..3]);
             let problem = Problem::new("a range of days does not wrap around the week's end");
-            let help = format!("write two: \"{first}-Sun\", \"Mon-{last}\"");
+            let help = format!("write {}, {}", range(first, WEEK.len() - 1), range(0, last));
             return Err(vec![problem.help(help)]);
         }
         Ok(WEEK[first..=last].iter().map(|(_, day)| *day).collect())
@@ -196,9 +191,15 @@ impl Kind for Days {
         names.join(", ")
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = [\"Sat\", \"Sun\"]`")
+    fn example(&self) -> String {
+        "\"Sat\"".into()
     }
+}
+
+/// A range of places in the week, as it is written.
+fn range(first: usize, last: usize) -> String {
+    let (start, end) = (&WEEK[first].0[..3], &WEEK[last].0[..3]);
+    if first == last { format!("{start:?}") } else { format!("\"{start}-{end}\"") }
 }
 
 /// Position in the week of a day's full name or its first three letters.
@@ -218,6 +219,10 @@ impl Kind for Cron {
     fn parse(&self, item: &Item<'_>) -> Result<Rule, Vec<Problem>> {
         let text = text(item, "a cron expression")?;
         Rule::cron(text).map_err(|problem| {
+            let message = match &problem {
+                CronProblem::Pattern(cause) => format!("{problem}: {cause}"),
+                _ => problem.to_string(),
+            };
             let help = match problem {
                 CronProblem::NeverFires => "write a day that a month has",
                 _ => {
@@ -225,7 +230,7 @@ impl Kind for Cron {
                      a sixth field in front is the second"
                 }
             };
-            vec![Problem::new(with_causes(&problem)).help(help)]
+            vec![Problem::new(message).help(help)]
         })
     }
 
@@ -236,13 +241,7 @@ impl Kind for Cron {
         }
     }
 
-    fn hint(&self, key: &str) -> String {
-        format!("`{key} = \"0 1 * * Sat\"`")
+    fn example(&self) -> String {
+        "\"0 1 * * Sat\"".into()
     }
-}
-
-/// The error and what caused it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -65,10 +65,9 @@ fn window(section: &mut Section<'_>, name: &WindowName, context: &Context<'_>) -
 
 /// Exactly one of the three ways to say when a window opens.
 fn rule(section: &mut Section<'_>) -> Option<Rule> {
-    let days = section.item("days").is_some() || section.item("start").is_some();
-    let cron = section.item("cron").is_some();
-    let at = section.item("at").is_some();
-    let ways: Vec<&str> = [("days", days), ("cron", cron), ("at", at)]
+    let [days, start, cron, at] =
+        ["days", "start", "cron", "at"].map(|key| section.item(key).is_some());
+    let ways: Vec<&str> = [("days", days || start), ("cron", cron), ("at", at)]
         .into_iter()
         .filter_map(|(key, is_written)| is_written.then_some(key))
         .collect();

@@ -99,7 +99,7 @@ fn no_mistake_around_a_secret_shows_it() {
         format!("secret_key = [\"{CANARY}\"]"),
         format!("secret_key = {{ value = \"{CANARY}\" }}"),
         format!("secret_key = '''\n{CANARY}"),
-        format!("secret_key = \"env:{CANARY}\" \"{CANARY}\""),
+        format!("secret_key = \"env:NAME\" \"{CANARY}\""),
         CANARY.to_owned(),
         format!("\"{CANARY}\""),
         format!("sk = \"{CANARY}\"\nsk = \"{CANARY}\""),

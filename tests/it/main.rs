@@ -8,6 +8,7 @@ mod cloud_read;
 mod cloud_server;
 mod cloud_submit;
 mod config_environment;
+mod config_golden;
 mod config_load;
 mod config_secrets;
 mod store_commit;
