@@ -1,3 +1,6 @@
 //! The simulated cloud: a pure world and an HTTP face.
 
+pub mod file;
+pub mod http;
+pub mod log;
 pub mod world;

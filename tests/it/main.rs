@@ -11,6 +11,7 @@ mod config_environment;
 mod config_golden;
 mod config_load;
 mod config_secrets;
+mod sim_http;
 mod store_commit;
 mod store_refusal;
 mod store_samples;

@@ -77,6 +77,7 @@ pub struct World {
 struct Project {
     name: Arc<str>,
     id: Arc<str>,
+    region: Arc<str>,
     user_id: Arc<str>,
     capability: Capability,
     limits: Vec<LimitSpec>,
@@ -87,6 +88,15 @@ struct Project {
     lists_answered: usize,
     in_flight: usize,
     peak_in_flight: usize,
+}
+
+/// A project as IAM lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectRow {
+    pub id: Arc<str>,
+    /// Its name in the world's file.
+    pub name: Arc<str>,
+    pub region: Arc<str>,
 }
 
 /// A task changed its state: a line of the cloud's log.
@@ -142,6 +152,7 @@ impl World {
         let mut project = Project {
             name: spec.name.clone(),
             id: spec.id.clone(),
+            region: spec.region.clone(),
             user_id: spec.user_id.clone(),
             capability: spec.upgrade_call,
             limits: limits_of(spec, &self.knobs),
@@ -205,9 +216,13 @@ impl World {
         self.projects.iter().find(|project| &*project.name == name).map(|each| each.id.clone())
     }
 
-    /// Projects as IAM lists them: id and region name are one thing to the simulated IAM.
-    pub fn projects(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.projects.iter().map(|project| (&project.id, &project.name))
+    /// The projects, as IAM lists them.
+    pub fn projects(&self) -> impl Iterator<Item = ProjectRow> {
+        self.projects.iter().map(|project| ProjectRow {
+            id: project.id.clone(),
+            name: project.name.clone(),
+            region: project.region.clone(),
+        })
     }
 
     /// Decides a call that is not the service's own: IAM and the metadata address.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::knobs::{Knobs, Progress};
 use super::reply::ProgressReport;
 use super::spec::Outcome;
@@ -27,7 +29,8 @@ pub(super) struct SimTask {
 }
 
 /// Where a task stands in truth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TaskState {
     Open,
     Succeeded,
