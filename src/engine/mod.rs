@@ -14,6 +14,35 @@ pub mod rows;
 pub mod state;
 pub mod view;
 
+mod apply;
+mod budget;
+mod circuit;
+mod credential;
+mod explain;
+mod gates;
+mod index;
+mod inventory;
+mod ledger;
+mod orders;
+mod planning;
+mod precheck;
+mod quota;
+mod reads;
+mod ready;
+mod reconcile;
+mod restore;
+mod settings;
+mod starts;
+mod submit;
+mod tables;
+mod timers;
+mod verify;
+mod watch;
+mod waves;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 pub use event::{Event, Fact};
 pub use hold::{Hold, HoldKind};
 pub use input::Input;
@@ -23,7 +52,14 @@ pub use rows::{Changes, Rows};
 pub use state::{CampaignState, Reason, TargetState};
 pub use view::{Gate, Plan, Status};
 
-use crate::model::{Millis, Steady, TargetId};
+use crate::model::{
+    CampaignName, CredentialName, InstanceId, Millis, ProjectName, Settings, Steady, TargetId, Wall,
+};
+
+use index::{CampaignIx, CredentialIx, InstanceIx, ProjectIx, TargetIx};
+use rows::{AttemptRow, FreezeRow};
+use tables::{Campaign, Credential, KnownInstance, Project, Target};
+use timers::Timers;
 
 /// What one input led to: one unit. Its requests leave once its events and rows are durable.
 #[derive(Debug, Default)]
@@ -38,44 +74,170 @@ pub struct Step {
 /// The engine's state. One per store.
 #[derive(Debug)]
 pub struct Engine {
+    settings: Arc<Settings>,
+    seed: u64,
+    /// Wall minus steady.
     offset: Millis,
+    /// The instant of the step under way.
+    now: Steady,
+    wall: Wall,
+    /// The ledger's last `seq`.
+    seq: u64,
+    /// Rows that wait for the first settings.
+    restoring: Option<Box<Rows>>,
+
+    targets: Vec<Target>,
+    instances: Vec<KnownInstance>,
+    instance_index: BTreeMap<(ProjectIx, InstanceId), InstanceIx>,
+    campaigns: Vec<Campaign>,
+    campaign_index: BTreeMap<CampaignName, CampaignIx>,
+    projects: Vec<Project>,
+    project_index: BTreeMap<ProjectName, ProjectIx>,
+    credentials: Vec<Credential>,
+    credential_index: BTreeMap<CredentialName, CredentialIx>,
+    attempts: BTreeMap<TargetIx, AttemptRow>,
+    freezes: BTreeMap<Scope, FreezeRow>,
+
+    timers: Timers,
+    outstanding: BTreeMap<ReadId, reads::Outstanding>,
+    last_read: u64,
+
+    is_owner: bool,
+    is_stopping: bool,
+    is_store_failing: bool,
+    is_clock_suspect: bool,
+    is_frozen_by_file: bool,
+    gate: Gate,
+    is_gate_dirty: bool,
+
+    /// What the step under way has decided so far.
+    out: Step,
+    touched: Touched,
+    /// The operator whose order is being applied.
+    actor: Option<(Arc<str>, Option<Arc<str>>)>,
+    dirty_projects: Vec<ProjectIx>,
+    dirty_campaigns: Vec<CampaignIx>,
+}
+
+/// Whose rows the step under way changed.
+#[derive(Debug, Default)]
+struct Touched {
+    targets: Vec<TargetIx>,
+    campaigns: Vec<CampaignIx>,
+    projects: Vec<ProjectIx>,
+    credentials: Vec<CredentialIx>,
 }
 
 impl Engine {
-    /// Rebuilds what the rows describe. `offset` is wall minus steady, zero at a process's start.
-    /// `seed` is only used for campaigns that are not planned yet. The first steps must be
+    /// Starts from what the store holds. `offset` is wall minus steady, zero at a process's start;
+    /// `seed` keys every draw of campaigns that are not planned yet. The first steps must be
     /// [`Input::Settings`], then [`Input::Restarted`].
-    pub fn restore(_rows: Rows, offset: Millis, _seed: u64) -> Engine {
-        Engine { offset }
+    pub fn restore(rows: Rows, offset: Millis, seed: u64) -> Engine {
+        Engine {
+            settings: Arc::default(),
+            seed,
+            offset,
+            now: Steady(i64::MIN),
+            wall: Wall(i64::MIN),
+            seq: rows.last_seq,
+            restoring: Some(Box::new(rows)),
+            targets: Vec::new(),
+            instances: Vec::new(),
+            instance_index: BTreeMap::new(),
+            campaigns: Vec::new(),
+            campaign_index: BTreeMap::new(),
+            projects: Vec::new(),
+            project_index: BTreeMap::new(),
+            credentials: Vec::new(),
+            credential_index: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            freezes: BTreeMap::new(),
+            timers: Timers::default(),
+            outstanding: BTreeMap::new(),
+            last_read: 0,
+            is_owner: true,
+            is_stopping: false,
+            is_store_failing: false,
+            is_clock_suspect: false,
+            is_frozen_by_file: false,
+            gate: Gate { closed: true, ..Gate::default() },
+            is_gate_dirty: true,
+            out: Step::default(),
+            touched: Touched::default(),
+            actor: None,
+            dirty_projects: Vec::new(),
+            dirty_campaigns: Vec::new(),
+        }
     }
 
     /// Applies one input, then decides. Cannot fail: an answer that makes no sense becomes an
-    /// anomaly in the ledger. `now` never goes back.
-    pub fn step(&mut self, _now: Steady, _input: Input) -> Step {
-        Step::default()
+    /// anomaly in the ledger. `now` never goes back; if it does, it is held.
+    pub fn step(&mut self, now: Steady, input: Input) -> Step {
+        self.now = now.max(self.now);
+        self.wall = self.wall_at(self.now);
+        self.apply(input);
+        self.actor = None;
+        self.decide();
+        self.finish_step()
     }
 
     /// When to step with [`Input::Tick`] if nothing else happens; never later than needed.
     pub fn wake_at(&self) -> Option<Steady> {
-        None
-    }
-
-    /// Why this target is not moving: the first failing gate, in the documented order. `None` for
-    /// an unknown target or one that ended.
-    pub fn hold(&self, _target: &TargetId, _now: Steady) -> Option<Hold> {
-        None
+        self.timers.next_at()
     }
 
     /// What the sender checks last. Changes only within a step.
-    pub fn gate(&self) -> Gate {
-        Gate::default()
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
-    pub fn status(&self, _now: Steady) -> Status {
-        Status::default()
+    /// The state of one target, as its row holds it.
+    pub fn target_row(&self, id: &TargetId) -> Option<&rows::TargetRow> {
+        self.find_target(id).map(|ix| &self.targets[ix.at()].row)
     }
 
-    pub fn plan(&self, _now: Steady) -> Plan {
-        Plan { at: crate::model::Wall(self.offset.0), ..Plan::default() }
+    /// Fires what is due, then lets campaigns and projects act until nothing is left to decide.
+    fn decide(&mut self) {
+        while let Some(timer) = self.timers.pop_due(self.now) {
+            self.timer_fired(timer);
+        }
+        loop {
+            if let Some(campaign) = self.dirty_campaigns.pop() {
+                self.campaigns[campaign.at()].is_dirty = false;
+                self.judge_budget(campaign);
+                self.advance_waves(campaign);
+            } else if let Some(project) = self.dirty_projects.pop() {
+                self.projects[project.at()].is_dirty = false;
+                self.decide_starts(project);
+                self.draw_reads(project);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn finish_step(&mut self) -> Step {
+        if self.is_gate_dirty {
+            self.is_gate_dirty = false;
+            self.gate = self.build_gate();
+        }
+        self.write_touched_rows();
+        std::mem::take(&mut self.out)
+    }
+
+    fn wall_at(&self, at: Steady) -> Wall {
+        Wall(at.0.saturating_add(self.offset.0))
+    }
+
+    fn steady_at(&self, at: Wall) -> Steady {
+        Steady(at.0.saturating_sub(self.offset.0))
+    }
+
+    fn find_target(&self, id: &TargetId) -> Option<TargetIx> {
+        let campaign = *self.campaign_index.get(&id.campaign)?;
+        let project = *self.project_index.get(&id.project)?;
+        let instance = self.instance_index.get(&(project, id.instance.clone()))?;
+        let targets = &self.instances[instance.at()].targets;
+        targets.iter().copied().find(|ix| self.targets[ix.at()].campaign == campaign)
     }
 }

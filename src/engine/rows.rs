@@ -124,7 +124,17 @@ pub struct TargetDetail {
     pub not_running_at: Option<Wall>,
     /// An attempt of this round has been uncertain: 4116 may then be our own upgrade.
     pub was_uncertain: bool,
-    /// Clean looks at the uncertain attempt.
+    /// When its first intent of the round was committed.
+    pub started_at: Option<Wall>,
+    /// Present while it is in flight.
+    pub flight: Option<Box<Flight>>,
+}
+
+/// What is known of a target between its intent and its end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Flight {
+    /// Clean looks at the uncertain attempt, the first and the last of them.
     pub clean_looks: u32,
     pub first_clean_at: Option<Wall>,
     pub last_clean_at: Option<Wall>,
@@ -137,11 +147,14 @@ pub struct TargetDetail {
     pub running_since: Option<Wall>,
     pub verify_after: Option<VerifyAfter>,
     pub verifying_since: Option<Wall>,
+    /// When the settling ends.
     pub settled_at: Option<Wall>,
     /// First idle look with unchanged versions.
     pub unchanged_at: Option<Wall>,
-    /// When its first intent of the round was committed.
-    pub started_at: Option<Wall>,
+    /// Answers "no such instance" in a row.
+    pub gone_looks: u32,
+    /// The last word of the task or of the instance that was put in the ledger.
+    pub word: Option<Arc<str>>,
 }
 
 /// What led to verifying, and so what an unchanged version then means.

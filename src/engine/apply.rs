@@ -1,0 +1,211 @@
+//! One input, applied: each arm hands it to the file that knows its subject.
+
+use std::sync::Arc;
+
+use crate::model::Millis;
+use crate::model::{Settings, Steady, Wall};
+
+use super::Engine;
+use super::event::Fact;
+use super::index::TargetIx;
+use super::input::{FreezeFile, Input, Ownership, StoreHealth};
+use super::rows::Flight;
+use super::state::TargetState;
+use super::timers::Timer;
+
+impl Engine {
+    pub(super) fn apply(&mut self, input: Input) {
+        match input {
+            Input::Tick => {}
+            Input::Settings(settings) => self.apply_settings(settings),
+            Input::Restarted => self.restarted(),
+            Input::ClockStepped { offset } => self.clock_stepped(offset),
+            Input::ClockAgreed => self.clock_agreed(),
+            Input::Submitted { attempt, answer } => self.submitted(&attempt, answer),
+            Input::SendRefused { attempt, why } => self.send_refused(&attempt, why),
+            Input::Read { id, result } => self.read_answered(id, result),
+            Input::Renewed { credential, result } => self.renewed(&credential, result),
+            Input::Order(order) => self.order(order),
+            Input::Store(health) => self.store_is(health),
+            Input::FreezeFile(file) => self.freeze_file_is(file),
+            Input::Ownership(ownership) => self.ownership_is(ownership),
+            Input::Stopping => {
+                if !self.is_stopping {
+                    self.is_stopping = true;
+                    self.record_process(Fact::Stopping);
+                    self.gate_changed();
+                }
+            }
+        }
+    }
+
+    fn apply_settings(&mut self, settings: Arc<Settings>) {
+        let (campaigns, projects) = (settings.campaigns.len(), settings.projects.len());
+        self.load_settings(settings);
+        if let Some(rows) = self.restoring.take() {
+            self.load_rows(*rows);
+        }
+        self.compare_campaigns_with_file();
+        self.record_process(Fact::SettingsLoaded {
+            campaigns: campaigns as u32,
+            projects: projects as u32,
+        });
+        self.calendar_changed();
+        self.gate_changed();
+    }
+
+    fn restarted(&mut self) {
+        self.record_process(Fact::Restarted);
+        for at in 0..self.targets.len() as u32 {
+            self.reopen(TargetIx(at));
+        }
+        self.begin_due_sweeps();
+        self.mark_all_projects();
+    }
+
+    /// What the target waited for when the process ended is asked for again.
+    fn reopen(&mut self, ix: TargetIx) {
+        match self.targets[ix.at()].row.state {
+            TargetState::Submitting => self.count_as_sent(ix),
+            TargetState::Uncertain => self.schedule_look(ix),
+            TargetState::Running => self.schedule_watch(ix, self.now),
+            TargetState::Verifying => self.resume_verifying(ix),
+            TargetState::Pending => self.want_verdict(ix),
+            _ => {}
+        }
+    }
+
+    /// Every stored wait keeps its length: the instants move with the wall clock. A bake ends at a
+    /// stored instant and is never shortened, so it does not move.
+    fn clock_stepped(&mut self, offset: Millis) {
+        let by = offset - self.offset;
+        self.offset = offset;
+        self.wall = self.wall_at(self.now);
+        self.is_clock_suspect = true;
+        for at in 0..self.targets.len() {
+            let row = &mut self.targets[at].row;
+            if row.state.is_terminal() {
+                continue;
+            }
+            row.not_before = row.not_before.map(|at| at + by);
+            row.entered_at += by;
+            row.detail.versions_at = row.detail.versions_at.map(|at| at + by);
+            row.detail.not_running_at = row.detail.not_running_at.map(|at| at + by);
+            row.detail.started_at = row.detail.started_at.map(|at| at + by);
+            if let Some(flight) = &mut row.detail.flight {
+                shift(flight, by);
+            }
+            if let Some(look) = &mut self.targets[at].look {
+                look.begun_at += by;
+            }
+            self.touch_target(TargetIx(at as u32));
+        }
+        for attempt in self.attempts.values_mut() {
+            attempt.intent_at += by;
+            attempt.not_after += by;
+            self.out.changes.attempts.push(attempt.clone());
+        }
+        for at in 0..self.projects.len() {
+            let project = &mut self.projects[at];
+            project.skew = project.skew.map(|skew| skew - by);
+            project.detail.swept_at = project.detail.swept_at.map(|at| at + by);
+            project.detail.backoff_until = project.detail.backoff_until.map(|at| at + by);
+            project.detail.watch_probed_at = project.detail.watch_probed_at.map(|at| at + by);
+            self.touch_project(super::index::ProjectIx(at as u32));
+        }
+        self.record_process(Fact::ClockStepped { offset });
+        self.calendar_changed();
+        self.gate_changed();
+    }
+
+    fn clock_agreed(&mut self) {
+        if self.is_clock_suspect {
+            self.is_clock_suspect = false;
+            self.record_process(Fact::ClockAgreed);
+            self.gate_changed();
+        }
+    }
+
+    fn store_is(&mut self, health: StoreHealth) {
+        let failing = health == StoreHealth::Failing;
+        if failing != self.is_store_failing {
+            self.is_store_failing = failing;
+            self.record_process(if failing { Fact::StoreFailing } else { Fact::StoreWorking });
+            self.gate_changed();
+        }
+    }
+
+    fn freeze_file_is(&mut self, file: FreezeFile) {
+        let frozen = file == FreezeFile::Present;
+        if frozen != self.is_frozen_by_file {
+            self.is_frozen_by_file = frozen;
+            self.record_process(if frozen { Fact::FrozenByFile } else { Fact::UnfrozenByFile });
+            self.gate_changed();
+        }
+    }
+
+    fn ownership_is(&mut self, ownership: Ownership) {
+        let owner = ownership == Ownership::Owner;
+        if owner != self.is_owner {
+            self.is_owner = owner;
+            self.record_process(if owner { Fact::OwnershipGained } else { Fact::OwnershipLost });
+            self.gate_changed();
+        }
+    }
+
+    pub(super) fn gate_changed(&mut self) {
+        self.is_gate_dirty = true;
+        self.mark_all_projects();
+    }
+
+    pub(super) fn timer_fired(&mut self, timer: Timer) {
+        match timer {
+            Timer::Target(ix) => self.target_due(ix),
+            Timer::Read(project, wanted) => self.want_due(project, wanted),
+            Timer::Campaign(ix) => {
+                self.calendar_due(ix);
+                self.mark_campaign(ix);
+            }
+            Timer::Project(ix) => {
+                self.project_due(ix);
+                self.mark_project(ix);
+            }
+            Timer::Credential(ix) => self.credential_due(ix),
+            Timer::Freezes => self.lift_ended_freezes(),
+        }
+    }
+
+    fn target_due(&mut self, ix: TargetIx) {
+        match self.targets[ix.at()].row.state {
+            TargetState::Pending => self.requeue(ix),
+            TargetState::Running => self.judge_overdue(ix),
+            TargetState::Verifying => self.verifying_due(ix),
+            _ => {}
+        }
+    }
+
+    fn project_due(&mut self, ix: super::index::ProjectIx) {
+        let project = &mut self.projects[ix.at()];
+        if project.wakes_at.is_some_and(|at| at <= self.now) {
+            project.wakes_at = None;
+        }
+        self.begin_due_sweep(ix);
+        self.begin_due_watch(ix);
+        self.circuit_due(ix);
+    }
+}
+
+fn shift(flight: &mut Flight, by: Millis) {
+    for instant in [
+        &mut flight.first_clean_at,
+        &mut flight.last_clean_at,
+        &mut flight.looks_from,
+        &mut flight.first_miss_at,
+        &mut flight.running_since,
+        &mut flight.verifying_since,
+        &mut flight.settled_at,
+        &mut flight.unchanged_at,
+    ] {
+        *instant = instant.map(|at| at + by);
+    }
+}

@@ -1,0 +1,133 @@
+//! Credentials: unproven until an answer shows that they work, stopped at the first refusal
+//! (rule S12): the cloud locks a key for everyone after five.
+
+use std::sync::Arc;
+
+use crate::model::{AnswerNote, CredentialName, Millis};
+
+use super::Engine;
+use super::event::Fact;
+use super::index::{CredentialIx, ProjectIx};
+use super::request::Request;
+use super::tables::Renewal;
+use super::timers::Timer;
+
+/// Between two tries of a renewal that could not reach its server; doubles up to a minute.
+const RENEWAL_BACKOFF: Millis = Millis::from_secs(2);
+
+impl Engine {
+    /// A request with the project's credential was answered; `worked` if it was let in.
+    pub(super) fn credential_answered(&mut self, project: ProjectIx, worked: bool) {
+        let ix = self.projects[project.at()].credential;
+        let credential = &mut self.credentials[ix.at()];
+        credential.in_flight =
+            credential.in_flight.checked_sub(1).expect("an answer comes once per request");
+        if worked && !credential.proven && credential.stopped.is_none() {
+            credential.proven = true;
+            credential.renewal = match credential.renewal {
+                Renewal::UnderWay => Renewal::UnderWay,
+                Renewal::Possible | Renewal::Unproven => Renewal::Possible,
+            };
+            let name = credential.name.clone();
+            self.record_process(Fact::CredentialProven { credential: name });
+        }
+        self.mark_projects_with(ix);
+    }
+
+    /// 401: nothing more is begun with this credential. A token or agency key is renewed once.
+    pub(super) fn credential_refused(
+        &mut self,
+        project: ProjectIx,
+        renewable: bool,
+        note: &AnswerNote,
+    ) {
+        let ix = self.projects[project.at()].credential;
+        let credential = &mut self.credentials[ix.at()];
+        if credential.stopped.is_some() || credential.renewal == Renewal::UnderWay {
+            return;
+        }
+        credential.proven = false;
+        let (name, was) = (credential.name.clone(), credential.renewal);
+        if renewable && credential.renewable && was == Renewal::Possible {
+            credential.renewal = Renewal::UnderWay;
+            self.out.requests.push(Request::Renew { credential: name });
+            return;
+        }
+        let code = note.code.as_deref().unwrap_or("401");
+        let message = note.message.as_deref().unwrap_or("the cloud refused the credential");
+        self.stop_credential(ix, &format!("{code}: {message}"));
+    }
+
+    fn stop_credential(&mut self, ix: CredentialIx, why: &str) {
+        let why: Arc<str> = why.into();
+        let credential = &mut self.credentials[ix.at()];
+        credential.stopped = Some(why.clone());
+        credential.proven = false;
+        let credential = credential.name.clone();
+        self.touch_credential(ix);
+        self.record_process(Fact::CredentialStopped { credential, why });
+        self.gate_changed();
+    }
+
+    /// A renewal ended. One that was refused stops the credential; one that could not be reached
+    /// is tried again, and meanwhile nothing is begun.
+    pub(super) fn renewed(&mut self, name: &CredentialName, result: Result<(), AnswerNote>) {
+        let Some(&ix) = self.credential_index.get(name) else {
+            return self.anomaly(format!("a renewal of the unknown credential {name}"));
+        };
+        if self.credentials[ix.at()].renewal != Renewal::UnderWay {
+            return self.anomaly(format!("a renewal of {name} that was not asked for"));
+        }
+        match result {
+            Ok(()) => {
+                let credential = &mut self.credentials[ix.at()];
+                credential.renewal = Renewal::Unproven;
+                credential.renewal_failures = 0;
+                credential.proven = false;
+                self.mark_projects_with(ix);
+            }
+            Err(note) if matches!(note.status, Some(400..=407 | 409..=428 | 430..=499)) => {
+                self.credentials[ix.at()].renewal = Renewal::Possible;
+                let status = note.status.unwrap_or_default();
+                let message = note.message.as_deref().unwrap_or("renewal refused");
+                self.stop_credential(ix, &format!("{status}: {message}"));
+            }
+            Err(_) => {
+                let credential = &mut self.credentials[ix.at()];
+                credential.renewal_failures += 1;
+                let wait = RENEWAL_BACKOFF.0 << credential.renewal_failures.min(5);
+                let at = self.now + Millis(wait);
+                self.timers.push(at, Timer::Credential(ix));
+            }
+        }
+    }
+
+    pub(super) fn credential_due(&mut self, ix: CredentialIx) {
+        let credential = &self.credentials[ix.at()];
+        if credential.renewal == Renewal::UnderWay && !self.is_stopping {
+            let credential = credential.name.clone();
+            self.out.requests.push(Request::Renew { credential });
+        }
+    }
+
+    pub(super) fn resume_credential(&mut self, ix: CredentialIx) -> bool {
+        let credential = &mut self.credentials[ix.at()];
+        if credential.stopped.take().is_none() {
+            return false;
+        }
+        credential.proven = false;
+        credential.renewal = Renewal::Possible;
+        let name = credential.name.clone();
+        self.touch_credential(ix);
+        self.record_process(Fact::CredentialResumed { credential: name });
+        self.gate_changed();
+        true
+    }
+
+    fn mark_projects_with(&mut self, ix: CredentialIx) {
+        for at in 0..self.credentials[ix.at()].projects.len() {
+            let project = self.credentials[ix.at()].projects[at];
+            self.mark_project(project);
+        }
+    }
+}

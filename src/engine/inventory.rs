@@ -1,0 +1,204 @@
+//! Inventory sweeps: which instances exist, page by page, and what follows when a sweep is full.
+//!
+//! Paging is not promised to be stable, so rows are de-duplicated by id, and an instance is gone
+//! only after two full sweeps without it (API facts, section 3.1).
+
+use crate::model::call::PAGE_ROWS;
+use crate::model::policy::Membership;
+use crate::model::{Instance, Millis, draw};
+
+use super::Engine;
+use super::event::Fact;
+use super::index::{CampaignIx, InstanceIx, ProjectIx, TargetIx};
+use super::reads::Purpose;
+use super::rows::InstanceRow;
+use super::state::{Reason, TargetState};
+use super::tables::Sweep;
+
+/// Between two full sweeps of a project.
+const SWEEP_EVERY: Millis = Millis::from_hours(1);
+
+/// A sweep that is asked for early keeps this distance from the last.
+const SWEEP_SOON: Millis = Millis::from_secs(30);
+
+/// Rows at which a sweep ends whatever the pages say: no project is larger.
+const SWEEP_ROWS_MAX: usize = 1_000_000;
+
+/// Full sweeps without an instance after which it is missing.
+const MISSING_SWEEPS: u64 = 2;
+
+impl Engine {
+    pub(super) fn begin_due_sweeps(&mut self) {
+        (0..self.projects.len() as u32).for_each(|ix| self.begin_due_sweep(ProjectIx(ix)));
+    }
+
+    pub(super) fn begin_due_sweep(&mut self, ix: ProjectIx) {
+        let project = &self.projects[ix.at()];
+        if project.sweep.is_some() || !self.is_swept(ix) {
+            return;
+        }
+        if project.sweep_due > self.now {
+            let due = project.sweep_due;
+            return self.wake_project(ix, due);
+        }
+        self.projects[ix.at()].sweep = Some(Sweep::default());
+        self.want(ix, Purpose::Sweep);
+    }
+
+    /// Only projects that an unfinished campaign uses are swept.
+    fn is_swept(&self, ix: ProjectIx) -> bool {
+        let uses = |campaign: &super::tables::Campaign| {
+            !campaign.is_over() && campaign.calendars.contains_key(&ix)
+        };
+        self.campaigns.iter().any(uses)
+    }
+
+    pub(super) fn sweep_soon(&mut self, ix: ProjectIx) {
+        let last = self.projects[ix.at()].detail.swept_at.map(|at| self.steady_at(at));
+        let due = last.map_or(self.now, |last| (last + SWEEP_SOON).max(self.now + Millis(1)));
+        let project = &mut self.projects[ix.at()];
+        project.sweep_due = project.sweep_due.min(due);
+        self.begin_due_sweep(ix);
+    }
+
+    pub(super) fn sweep_page(
+        &mut self,
+        ix: ProjectIx,
+        instances: Vec<Instance>,
+        rows: usize,
+        total: Option<usize>,
+    ) {
+        let wanted: Vec<Instance> =
+            instances.into_iter().filter(|instance| self.is_wanted(ix, instance)).collect();
+        let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
+        sweep.offset += rows;
+        sweep.rows += rows;
+        sweep.seen.extend(wanted.into_iter().map(|instance| (instance.id.clone(), instance)));
+        let ends = rows < PAGE_ROWS
+            || total.is_some_and(|total| sweep.offset >= total)
+            || sweep.rows >= SWEEP_ROWS_MAX;
+        if ends {
+            self.finish_sweep(ix);
+        } else {
+            self.want(ix, Purpose::Sweep);
+        }
+    }
+
+    fn is_wanted(&self, ix: ProjectIx, instance: &Instance) -> bool {
+        if self.instance_index.contains_key(&(ix, instance.id.clone())) {
+            return true;
+        }
+        let selects = |campaign: &super::tables::Campaign| {
+            let policy = self.settings.campaigns.get(&campaign.name);
+            campaign.calendars.contains_key(&ix)
+                && policy.is_some_and(|policy| policy.select.matches(instance))
+        };
+        self.campaigns.iter().any(selects)
+    }
+
+    fn finish_sweep(&mut self, ix: ProjectIx) {
+        let Some(sweep) = self.projects[ix.at()].sweep.take() else { return };
+        let drawn = draw::unit(self.seed, "sweep", self.projects[ix.at()].name.as_str(), 0);
+        let due = self.now + draw::spread(SWEEP_EVERY, drawn);
+        let wall = self.wall;
+        let project = &mut self.projects[ix.at()];
+        project.detail.sweeps += 1;
+        project.detail.swept_at = Some(wall);
+        project.sweep_due = due;
+        project.is_swept_by_us = true;
+        let number = project.detail.sweeps;
+        self.touch_project(ix);
+        self.wake_project(ix, due);
+        let instances = sweep.seen.len() as u32;
+        self.record_project(ix, Fact::InventorySwept { instances, sweep: number });
+        for instance in sweep.seen.values() {
+            self.instance_seen(ix, instance, number);
+        }
+        self.skip_missing(ix);
+        let unplanned = self.campaigns.iter().any(|campaign| campaign.state.is_none());
+        if unplanned {
+            self.projects[ix.at()].inventory = sweep.seen.into_values().collect();
+            self.plan_what_can_be();
+        } else {
+            self.projects[ix.at()].inventory = Vec::new();
+            self.join_newcomers(ix, sweep.seen.values());
+        }
+    }
+
+    fn instance_seen(&mut self, ix: ProjectIx, instance: &Instance, sweep: u64) {
+        let Some(&known) = self.instance_index.get(&(ix, instance.id.clone())) else { return };
+        let row = InstanceRow::new(&self.projects[ix.at()].name, instance);
+        let facts = facts_of(&row);
+        let entry = &mut self.instances[known.at()];
+        entry.seen_in_sweep = sweep;
+        if entry.facts != facts {
+            entry.facts = facts;
+            entry.name = instance.name.clone();
+            self.changes().instances.push(row);
+            self.exclude_unselected(known, instance);
+        }
+    }
+
+    /// A pending target whose instance the campaign no longer selects.
+    fn exclude_unselected(&mut self, known: InstanceIx, instance: &Instance) {
+        for ix in self.instances[known.at()].targets.clone() {
+            let target = &self.targets[ix.at()];
+            let policy = self.settings.campaigns.get(&target.row.id.campaign);
+            let selected = policy.is_none_or(|policy| policy.select.matches(instance));
+            if target.row.state == TargetState::Pending && !selected {
+                self.skip(ix, Reason::Excluded);
+            }
+        }
+    }
+
+    fn skip_missing(&mut self, ix: ProjectIx) {
+        let missing: Vec<TargetIx> = self
+            .instances
+            .iter()
+            .filter(|known| known.project == ix)
+            .flat_map(|known| known.targets.iter().copied())
+            .filter(|&target| {
+                self.targets[target.at()].row.state == TargetState::Pending
+                    && self.is_missing(target)
+            })
+            .collect();
+        for target in missing {
+            self.skip(target, Reason::Gone);
+        }
+    }
+
+    /// Two full sweeps have not shown the target's instance.
+    pub(super) fn is_missing(&self, ix: TargetIx) -> bool {
+        let target = &self.targets[ix.at()];
+        let seen = self.instances[target.instance.at()].seen_in_sweep;
+        self.projects[target.project.at()].detail.sweeps >= seen + MISSING_SWEEPS
+    }
+
+    fn join_newcomers<'a>(&mut self, ix: ProjectIx, seen: impl Iterator<Item = &'a Instance>) {
+        let live: Vec<CampaignIx> = (0..self.campaigns.len() as u32)
+            .map(CampaignIx)
+            .filter(|campaign| {
+                let campaign = &self.campaigns[campaign.at()];
+                let policy = self.settings.campaigns.get(&campaign.name);
+                campaign.state.is_some_and(|state| !state.is_over())
+                    && !campaign.detail.draining
+                    && campaign.calendars.contains_key(&ix)
+                    && policy.is_some_and(|policy| policy.membership == Membership::Live)
+            })
+            .collect();
+        if live.is_empty() {
+            return;
+        }
+        for instance in seen {
+            for &campaign in &live {
+                self.join_if_new(campaign, ix, instance);
+            }
+        }
+    }
+}
+
+/// A hash of what the row holds: equal facts need no new row.
+pub(super) fn facts_of(row: &InstanceRow) -> u64 {
+    let text = serde_json::to_string(row).expect("a row of strings always serialises");
+    draw::bits(0, "facts", &text, 0)
+}

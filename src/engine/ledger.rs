@@ -1,0 +1,336 @@
+//! How a step is written down: events, touched rows, and the counters that follow every change.
+//!
+//! Every change of a target goes through [`Engine::edit`], which keeps the counters of campaign,
+//! wave, project and groups equal to what the rows say; no other code adds or subtracts.
+
+use std::sync::Arc;
+
+use super::event::{Event, Fact};
+use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
+use super::rows::{CampaignRow, CredentialRow, ProjectRow};
+use super::state::TargetState;
+use super::tables::{Tally, Target};
+use super::timers::Timer;
+use super::{Changes, Engine};
+use crate::model::{CampaignName, InstanceId, ProjectName, Steady};
+
+impl Engine {
+    /// Changes a target and all that follows from the change: counters, queues, timers, the row.
+    pub(super) fn edit(&mut self, ix: TargetIx, change: impl FnOnce(&mut Target)) {
+        let target = &mut self.targets[ix.at()];
+        let before = target.tally();
+        change(target);
+        let after = target.tally();
+        if before.state != after.state || before.preparing != after.preparing {
+            target.epoch = target.epoch.wrapping_add(1);
+            target.read_failures = 0;
+            target.look = None;
+        }
+        self.touch_target(ix);
+        if before != after {
+            self.count(ix, before, after);
+        }
+        self.requeue(ix);
+        if before.occupies && !after.occupies {
+            self.requeue_siblings(ix);
+        }
+    }
+
+    /// Counts a target that has just entered the tables.
+    pub(super) fn count_new(&mut self, ix: TargetIx) {
+        let after = self.targets[ix.at()].tally();
+        let nothing = Tally {
+            state: TargetState::Cancelled,
+            occupies: false,
+            strike: false,
+            unacknowledged_failure: false,
+            overdue: false,
+            needs_operator: false,
+            preparing: false,
+        };
+        let campaign = self.targets[ix.at()].campaign;
+        self.campaigns[campaign.at()].counts[nothing.state as usize] += 1;
+        self.count(ix, nothing, after);
+    }
+
+    fn count(&mut self, ix: TargetIx, before: Tally, after: Tally) {
+        let target = &self.targets[ix.at()];
+        let (campaign_ix, project_ix) = (target.campaign, target.project);
+        let (wave, lane) = (target.row.wave as usize, target.lane);
+        let campaign = &mut self.campaigns[campaign_ix.at()];
+        campaign.counts[before.state as usize] -= 1;
+        campaign.counts[after.state as usize] += 1;
+        let counts = &mut campaign.waves[wave];
+        add(&mut counts.open, !before.state.is_terminal(), !after.state.is_terminal());
+        let (from, to) = (before.state, after.state);
+        for (field, state) in [
+            (&mut counts.succeeded, TargetState::Succeeded),
+            (&mut counts.failed, TargetState::Failed),
+            (&mut counts.skipped, TargetState::Skipped),
+        ] {
+            add(field, from == state, to == state);
+        }
+        let (from, to) = (before.unacknowledged_failure, after.unacknowledged_failure);
+        add(&mut counts.unacknowledged_failures, from, to);
+        add(&mut campaign.strikes, before.strike, after.strike);
+        add(&mut campaign.overdue, before.overdue, after.overdue);
+        add(&mut campaign.needs_operator, before.needs_operator, after.needs_operator);
+        add(&mut campaign.preparing, before.preparing, after.preparing);
+        add(&mut campaign.occupied, before.occupies, after.occupies);
+        match (before.occupies, after.occupies) {
+            (false, true) => campaign.ready.occupy(lane),
+            (true, false) => campaign.ready.release(lane),
+            _ => {}
+        }
+        campaign.budget_dirty |= before.strike != after.strike || after.state.is_terminal();
+        let project = &mut self.projects[project_ix.at()];
+        add(&mut project.occupied, before.occupies, after.occupies);
+        add(&mut project.preparing, before.preparing, after.preparing);
+        match (before.state.is_in_flight(), after.state.is_in_flight()) {
+            (false, true) => {
+                project.in_flight.insert(ix);
+            }
+            (true, false) => {
+                project.in_flight.remove(&ix);
+            }
+            _ => {}
+        }
+        if before.state != after.state || before.strike != after.strike {
+            self.mark_campaign(campaign_ix);
+        }
+        if before.occupies && !after.occupies {
+            self.mark_projects_of(campaign_ix);
+        }
+        self.mark_project(project_ix);
+    }
+
+    /// Puts a target into its queue, or takes it out, as its state now says.
+    pub(super) fn requeue(&mut self, ix: TargetIx) {
+        let target = &self.targets[ix.at()];
+        let pending = target.row.state == TargetState::Pending;
+        if let Some(at) = target.row.not_before.filter(|&at| pending && at > self.wall) {
+            let at = self.steady_at(at);
+            self.timers.push(at, Timer::Target(ix));
+        }
+        let ready = pending && self.is_ready(ix);
+        let target = &mut self.targets[ix.at()];
+        if ready == target.is_queued {
+            return;
+        }
+        target.is_queued = ready;
+        let key = super::ready::QueueKey { project: target.project, wave: target.row.wave };
+        let (lane, rank, project) = (target.lane, target.row.rank, target.project);
+        let queues = &mut self.campaigns[target.campaign.at()].ready;
+        if ready {
+            queues.insert(key, lane, rank, ix);
+            self.mark_project(project);
+        } else {
+            queues.remove(key, lane, rank, ix);
+        }
+    }
+
+    fn is_ready(&self, ix: TargetIx) -> bool {
+        let target = &self.targets[ix.at()];
+        let siblings = &self.instances[target.instance.at()].targets;
+        target.row.not_before.is_none_or(|at| at <= self.wall)
+            && target.row.held_by.is_none()
+            && target.preparing == super::tables::Preparing::No
+            && !siblings
+                .iter()
+                .any(|&other| other != ix && self.targets[other.at()].tally().occupies)
+    }
+
+    fn requeue_siblings(&mut self, ix: TargetIx) {
+        let instance = self.targets[ix.at()].instance;
+        for at in 0..self.instances[instance.at()].targets.len() {
+            let sibling = self.instances[instance.at()].targets[at];
+            if sibling != ix {
+                self.requeue(sibling);
+            }
+        }
+    }
+
+    pub(super) fn record_target(&mut self, ix: TargetIx, fact: Fact) {
+        let target = &self.targets[ix.at()];
+        let id = target.row.id.clone();
+        let state = Some(target.row.state);
+        let attempt = (target.row.number > 0).then(|| crate::model::AttemptId {
+            target: id.clone(),
+            round: target.row.round,
+            number: target.row.number,
+        });
+        self.record(Some(id.campaign), Some(id.project), Some(id.instance), fact);
+        if let Some(event) = self.out.events.last_mut() {
+            (event.attempt, event.state) = (attempt, state);
+        }
+    }
+
+    pub(super) fn record_campaign(&mut self, ix: CampaignIx, fact: Fact) {
+        let name = self.campaigns[ix.at()].name.clone();
+        self.record(Some(name), None, None, fact);
+    }
+
+    pub(super) fn record_window(&mut self, ix: CampaignIx, project: ProjectIx, fact: Fact) {
+        let name = self.campaigns[ix.at()].name.clone();
+        let project = self.projects[project.at()].name.clone();
+        self.record(Some(name), Some(project), None, fact);
+    }
+
+    pub(super) fn record_project(&mut self, ix: ProjectIx, fact: Fact) {
+        let name = self.projects[ix.at()].name.clone();
+        self.record(None, Some(name), None, fact);
+    }
+
+    pub(super) fn record_process(&mut self, fact: Fact) {
+        self.record(None, None, None, fact);
+    }
+
+    pub(super) fn anomaly(&mut self, what: impl Into<Arc<str>>) {
+        self.record_process(Fact::Anomaly { what: what.into() });
+    }
+
+    fn record(
+        &mut self,
+        campaign: Option<CampaignName>,
+        project: Option<ProjectName>,
+        instance: Option<InstanceId>,
+        fact: Fact,
+    ) {
+        self.seq += 1;
+        let (actor, comment) = match &self.actor {
+            Some((actor, comment)) => (Some(actor.clone()), comment.clone()),
+            None => (None, None),
+        };
+        self.out.events.push(Event {
+            seq: self.seq,
+            at: self.wall,
+            campaign,
+            project,
+            instance,
+            attempt: None,
+            actor,
+            comment,
+            state: None,
+            fact,
+        });
+    }
+
+    pub(super) fn touch_target(&mut self, ix: TargetIx) {
+        let target = &mut self.targets[ix.at()];
+        if !target.is_touched {
+            target.is_touched = true;
+            self.touched.targets.push(ix);
+        }
+    }
+
+    pub(super) fn touch_campaign(&mut self, ix: CampaignIx) {
+        let campaign = &mut self.campaigns[ix.at()];
+        if !campaign.is_touched {
+            campaign.is_touched = true;
+            self.touched.campaigns.push(ix);
+        }
+        self.is_gate_dirty = true;
+    }
+
+    pub(super) fn touch_project(&mut self, ix: ProjectIx) {
+        let project = &mut self.projects[ix.at()];
+        if !project.is_touched {
+            project.is_touched = true;
+            self.touched.projects.push(ix);
+        }
+    }
+
+    pub(super) fn touch_credential(&mut self, ix: CredentialIx) {
+        let credential = &mut self.credentials[ix.at()];
+        if !credential.is_touched {
+            credential.is_touched = true;
+            self.touched.credentials.push(ix);
+        }
+        self.is_gate_dirty = true;
+    }
+
+    pub(super) fn mark_project(&mut self, ix: ProjectIx) {
+        let project = &mut self.projects[ix.at()];
+        if !project.is_dirty {
+            project.is_dirty = true;
+            self.dirty_projects.push(ix);
+        }
+    }
+
+    pub(super) fn mark_all_projects(&mut self) {
+        (0..self.projects.len() as u32).for_each(|ix| self.mark_project(ProjectIx(ix)));
+    }
+
+    pub(super) fn mark_campaign(&mut self, ix: CampaignIx) {
+        let campaign = &mut self.campaigns[ix.at()];
+        if !campaign.is_dirty {
+            campaign.is_dirty = true;
+            self.dirty_campaigns.push(ix);
+        }
+    }
+
+    /// A slot or a gate of the campaign changed: every project of it may act.
+    pub(super) fn mark_projects_of(&mut self, ix: CampaignIx) {
+        let projects: Vec<ProjectIx> = self.campaigns[ix.at()].calendars.keys().copied().collect();
+        projects.into_iter().for_each(|project| self.mark_project(project));
+    }
+
+    /// Looks at the project again at `at`, unless that is going to happen earlier anyway.
+    pub(super) fn wake_project(&mut self, ix: ProjectIx, at: Steady) {
+        let project = &mut self.projects[ix.at()];
+        if project.wakes_at.is_some_and(|known| known > self.now && known <= at) {
+            return;
+        }
+        project.wakes_at = Some(at);
+        self.timers.push(at, Timer::Project(ix));
+    }
+
+    pub(super) fn write_touched_rows(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        let offset = self.offset;
+        for ix in touched.targets {
+            let target = &mut self.targets[ix.at()];
+            target.is_touched = false;
+            self.out.changes.targets.push(target.row.clone());
+        }
+        for ix in touched.campaigns {
+            let campaign = &mut self.campaigns[ix.at()];
+            campaign.is_touched = false;
+            if let Some(state) = campaign.state {
+                let (name, detail) = (campaign.name.clone(), campaign.detail.clone());
+                self.out.changes.campaigns.push(CampaignRow { name, state, detail });
+            }
+        }
+        for ix in touched.projects {
+            let project = &mut self.projects[ix.at()];
+            project.is_touched = false;
+            project.detail.starts = project.starts.row(offset);
+            project.detail.reads = project.reads.row(offset);
+            let (name, detail) = (project.name.clone(), project.detail.clone());
+            self.out.changes.projects.push(ProjectRow { name, detail });
+        }
+        for ix in touched.credentials {
+            let credential = &mut self.credentials[ix.at()];
+            credential.is_touched = false;
+            self.out.changes.credentials.push(CredentialRow {
+                name: credential.name.clone(),
+                fingerprint: credential.fingerprint.clone(),
+                stopped: credential.stopped.clone(),
+            });
+        }
+    }
+
+    pub(super) fn changes(&mut self) -> &mut Changes {
+        &mut self.out.changes
+    }
+}
+
+fn add(counter: &mut u32, before: bool, after: bool) {
+    match (before, after) {
+        (false, true) => *counter += 1,
+        (true, false) => {
+            *counter = counter.checked_sub(1).expect("a counter gives back what it took");
+        }
+        _ => {}
+    }
+}

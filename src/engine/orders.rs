@@ -1,0 +1,477 @@
+//! Operators' orders: each finds its subject, checks that it makes sense now, changes what it says
+//! and answers in words. Idempotent; every event of an order carries its actor.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::{CampaignName, CredentialName, ProjectName, TargetId, Wall};
+
+use super::Engine;
+use super::event::Fact;
+use super::index::{CampaignIx, TargetIx};
+use super::order::{Command, Order, Refusal, Reply, ResumeScope, Scope, Verdict};
+use super::rows::{FreezeRow, TargetDetail, VerifyAfter};
+use super::state::{CampaignState, PauseCause, Reason, TargetState};
+use super::timers::Timer;
+
+/// How close a name has to be to be suggested.
+const SIMILAR: f64 = 0.7;
+
+impl Engine {
+    pub(super) fn order(&mut self, order: Order) {
+        self.actor = Some((order.actor.clone(), order.reason.clone()));
+        let answer = match order.command {
+            Command::Pause { campaign } => self.order_pause(&campaign),
+            Command::Resume { scope } => self.order_resume(scope),
+            Command::Abort { campaign } => self.order_abort(&campaign),
+            Command::Approve { campaign, digest } => self.order_approve(&campaign, &digest),
+            Command::Promote { campaign } => self.order_promote(&campaign),
+            Command::Freeze { scope, until } => self.order_freeze(scope, until, &order.reason),
+            Command::Unfreeze { scope } => self.order_unfreeze(scope),
+            Command::Resolve { target, verdict } => self.order_resolve(&target, verdict),
+            Command::Hold { target } => self.order_hold(&target, order.actor),
+            Command::Release { target } => self.order_release(&target),
+            Command::Skip { target } => self.order_skip(&target),
+            Command::Retry { target } => self.order_retry(&target),
+        };
+        self.out.reply = Some(match answer {
+            Ok(reply) => reply,
+            Err((refusal, message)) => Reply::Refused { refusal, message },
+        });
+    }
+
+    fn order_pause(&mut self, name: &CampaignName) -> Answer {
+        let ix = self.planned_campaign(name)?;
+        self.not_over(ix, "pause")?;
+        if self.campaigns[ix.at()].detail.causes.contains(&PauseCause::Operator) {
+            return unchanged(format!("campaign {name} is paused already"));
+        }
+        self.pause(ix, PauseCause::Operator, Vec::new());
+        let in_flight = self.campaigns[ix.at()].in_flight();
+        changed(format!("campaign {name} is paused; {in_flight} in flight will finish"))
+    }
+
+    fn order_resume(&mut self, scope: ResumeScope) -> Answer {
+        match scope {
+            ResumeScope::Campaign(name) => self.order_resume_campaign(&name),
+            ResumeScope::Project(name) => {
+                let known = self.project_index.get(&name).copied();
+                let ix = known.ok_or_else(|| self.unknown_project(&name))?;
+                if self.resume_project(ix) {
+                    changed(format!("project {name} may start upgrades again"))
+                } else {
+                    unchanged(format!("project {name} is not stopped"))
+                }
+            }
+            ResumeScope::Credential(name) => {
+                let known = self.credential_index.get(&name).copied();
+                let ix = known.ok_or_else(|| self.unknown_credential(&name))?;
+                if self.resume_credential(ix) {
+                    changed(format!("credential {name} is tried again, one request at a time"))
+                } else {
+                    unchanged(format!("credential {name} is not stopped"))
+                }
+            }
+        }
+    }
+
+    fn order_resume_campaign(&mut self, name: &CampaignName) -> Answer {
+        let ix = self.planned_campaign(name)?;
+        self.not_over(ix, "resume")?;
+        if self.campaigns[ix.at()].state != Some(CampaignState::Paused) {
+            return unchanged(format!("campaign {name} is not paused"));
+        }
+        let in_file = self.settings.campaigns.contains_key(name);
+        let causes = std::mem::take(&mut self.campaigns[ix.at()].detail.causes);
+        let (stay, clear): (BTreeSet<PauseCause>, BTreeSet<PauseCause>) =
+            causes.into_iter().partition(|cause| *cause == PauseCause::Removed && !in_file);
+        let counts = |cause: &PauseCause| {
+            matches!(cause, PauseCause::Budget | PauseCause::WaveFailed | PauseCause::Code(_))
+        };
+        if clear.iter().any(counts) {
+            self.acknowledge(ix);
+        }
+        self.campaigns[ix.at()].detail.causes = stay.clone();
+        self.touch_campaign(ix);
+        if !stay.is_empty() {
+            let left: Vec<PauseCause> = stay.into_iter().collect();
+            let to = CampaignState::Paused;
+            self.record_campaign(ix, Fact::Resumed { to, left });
+            return changed(format!(
+                "campaign {name} stays paused: it is not in the file; put [campaigns.{name}] back and restart"
+            ));
+        }
+        let to =
+            self.campaigns[ix.at()].detail.paused_from.take().unwrap_or(CampaignState::Running);
+        self.campaigns[ix.at()].state = Some(to);
+        self.record_campaign(ix, Fact::Resumed { to, left: Vec::new() });
+        self.mark_campaign(ix);
+        self.mark_projects_of(ix);
+        changed(format!("campaign {name} is {}", to.word()))
+    }
+
+    /// Failures so far no longer count against the budget or the wave.
+    fn acknowledge(&mut self, ix: CampaignIx) {
+        let strikes: Vec<TargetIx> = self.campaigns[ix.at()]
+            .targets
+            .iter()
+            .copied()
+            .filter(|target| self.targets[target.at()].tally().strike)
+            .collect();
+        let mut names = Vec::new();
+        for target in strikes {
+            self.edit(target, |target| target.row.acknowledged = true);
+            names.push(self.targets[target.at()].row.id.instance.clone());
+        }
+        let detail = &mut self.campaigns[ix.at()].detail;
+        detail.consecutive_failures = 0;
+        detail.code_run = None;
+        self.record_campaign(ix, Fact::Acknowledged { targets: names });
+    }
+
+    fn order_abort(&mut self, name: &CampaignName) -> Answer {
+        let ix = self.planned_campaign(name)?;
+        let campaign = &self.campaigns[ix.at()];
+        if campaign.state == Some(CampaignState::Aborted) || campaign.detail.draining {
+            return unchanged(format!("campaign {name} is being aborted or is aborted already"));
+        }
+        self.not_over(ix, "abort")?;
+        self.campaigns[ix.at()].detail.draining = true;
+        self.touch_campaign(ix);
+        self.record_campaign(ix, Fact::AbortOrdered);
+        let targets = self.campaigns[ix.at()].targets.clone();
+        for target in targets {
+            if self.targets[target.at()].row.state == TargetState::Pending {
+                self.end_target(target, TargetState::Cancelled, Reason::Aborted);
+                self.record_target(target, Fact::Cancelled { reason: Reason::Aborted });
+            }
+        }
+        self.mark_campaign(ix);
+        let in_flight = self.campaigns[ix.at()].in_flight();
+        changed(format!(
+            "campaign {name} starts nothing any more; the cloud's {in_flight} running tasks cannot be stopped and are watched to their end"
+        ))
+    }
+
+    fn order_approve(&mut self, name: &CampaignName, digest: &Arc<str>) -> Answer {
+        let ix = self.planned_campaign(name)?;
+        self.not_over(ix, "approve")?;
+        let campaign = &self.campaigns[ix.at()];
+        match campaign.state {
+            Some(CampaignState::AwaitingApproval) => {}
+            Some(CampaignState::Paused) => {
+                return not_now(format!("campaign {name} is paused: refit resume {name}"));
+            }
+            _ => return unchanged(format!("campaign {name} needs no approval")),
+        }
+        if campaign.detail.digest != *digest {
+            return not_now(format!(
+                "the plan's digest is {}, not {digest}: read refit plan --campaign {name} again",
+                campaign.detail.digest
+            ));
+        }
+        self.record_campaign(ix, Fact::Approved { digest: digest.clone() });
+        self.start_campaign(ix);
+        changed(format!("campaign {name} is approved"))
+    }
+
+    fn order_promote(&mut self, name: &CampaignName) -> Answer {
+        let ix = self.planned_campaign(name)?;
+        let (running, wall) =
+            (self.campaigns[ix.at()].state == Some(CampaignState::Running), self.wall);
+        let detail = &mut self.campaigns[ix.at()].detail;
+        let wave = detail.wave;
+        if !running || detail.bake_until.is_none_or(|until| until <= wall) {
+            return not_now(format!("campaign {name} is not baking a wave"));
+        }
+        detail.bake_until = Some(wall);
+        self.touch_campaign(ix);
+        self.record_campaign(ix, Fact::Promoted { wave });
+        self.mark_campaign(ix);
+        changed(format!("campaign {name} opens its next wave"))
+    }
+
+    fn order_freeze(
+        &mut self,
+        scope: Scope,
+        until: Option<Wall>,
+        reason: &Option<Arc<str>>,
+    ) -> Answer {
+        self.known_scope(&scope)?;
+        if until.is_some_and(|until| until <= self.wall) {
+            return not_now("the freeze would end before it begins".to_owned());
+        }
+        if self.freezes.get(&scope).is_some_and(|freeze| freeze.until == until) {
+            return unchanged(format!("{scope} is frozen already"));
+        }
+        let actor = self.actor.as_ref().map_or_else(|| "".into(), |(actor, _)| actor.clone());
+        let (from, reason) = (self.wall, reason.clone());
+        let row = FreezeRow { scope: scope.clone(), from, until, actor, reason };
+        self.changes().freezes.push(row.clone());
+        self.freezes.insert(scope.clone(), row);
+        self.record_process(Fact::Frozen { scope: scope.clone(), until });
+        if let Some(until) = until {
+            let at = self.steady_at(until);
+            self.timers.push(at, Timer::Freezes);
+        }
+        self.gate_changed();
+        let end = until.map_or_else(
+            || "until refit unfreeze".to_owned(),
+            |until| format!("until {}", until.rfc3339()),
+        );
+        changed(format!("{scope} is frozen {end}; work in flight will finish"))
+    }
+
+    fn order_unfreeze(&mut self, scope: Scope) -> Answer {
+        self.known_scope(&scope)?;
+        if self.freezes.remove(&scope).is_none() {
+            return unchanged(format!("{scope} is not frozen by an operator"));
+        }
+        self.changes().unfrozen.push(scope.clone());
+        self.record_process(Fact::Unfrozen { scope: scope.clone() });
+        self.gate_changed();
+        changed(format!("{scope} is no longer frozen by an operator"))
+    }
+
+    fn order_resolve(&mut self, id: &TargetId, verdict: Verdict) -> Answer {
+        let ix = self.known_target(id)?;
+        let state = self.targets[ix.at()].row.state;
+        let fits = match verdict {
+            Verdict::Applied { .. } | Verdict::NotApplied => state == TargetState::Uncertain,
+            Verdict::Succeeded | Verdict::Failed => {
+                matches!(state, TargetState::Running | TargetState::Verifying)
+            }
+        };
+        if !fits {
+            return not_now(format!("{id} is {state}: this verdict does not fit"));
+        }
+        match &verdict {
+            Verdict::Applied { task: Some(task) } => self.resolve_running(ix, task.clone()),
+            Verdict::Applied { task: None } => {
+                self.attempt_applied(ix, None);
+                self.edit(ix, |target| target.row.needs_operator = None);
+                self.enter_verifying(ix, VerifyAfter::Resolved);
+            }
+            Verdict::NotApplied | Verdict::Succeeded | Verdict::Failed => {}
+        }
+        self.record_target(ix, Fact::Resolved { verdict: verdict.clone() });
+        match verdict {
+            Verdict::Applied { .. } => {}
+            Verdict::NotApplied => self.not_applied(ix),
+            Verdict::Succeeded => self.resolve_succeeded(ix),
+            Verdict::Failed => self.fail(ix, Reason::Operator),
+        }
+        changed(format!("{id} is {}", self.targets[ix.at()].row.state))
+    }
+
+    fn resolve_running(&mut self, ix: TargetIx, task: crate::model::TaskId) {
+        let wall = self.wall;
+        self.attempt_applied(ix, Some(task.clone()));
+        self.edit(ix, |target| {
+            target.row.state = TargetState::Running;
+            target.row.entered_at = wall;
+            target.row.task = Some(task);
+            target.row.needs_operator = None;
+            if let Some(flight) = &mut target.row.detail.flight {
+                flight.running_since = Some(wall);
+                flight.word = None;
+            }
+        });
+        self.begin_watching(ix);
+    }
+
+    fn resolve_succeeded(&mut self, ix: TargetIx) {
+        let row = &self.targets[ix.at()].row;
+        let before = self.attempts.get(&ix).map(|attempt| attempt.versions_before.clone());
+        let after = row.detail.versions.clone();
+        let took = self.wall - row.detail.started_at.unwrap_or(self.wall);
+        self.end_target(ix, TargetState::Succeeded, Reason::Operator);
+        let campaign = self.targets[ix.at()].campaign;
+        self.end_success_run(campaign);
+        let reason = Reason::Operator;
+        self.record_target(ix, Fact::Succeeded { reason, before, after, took });
+    }
+
+    fn order_hold(&mut self, id: &TargetId, actor: Arc<str>) -> Answer {
+        let ix = self.known_target(id)?;
+        self.is_pending(ix, id, "held")?;
+        if self.targets[ix.at()].row.held_by.is_some() {
+            return unchanged(format!("{id} is held already"));
+        }
+        self.edit(ix, |target| {
+            target.row.held_by = Some(actor);
+            target.preparing = super::tables::Preparing::No;
+        });
+        self.record_target(ix, Fact::Held);
+        changed(format!("{id} is held until refit release"))
+    }
+
+    fn order_release(&mut self, id: &TargetId) -> Answer {
+        let ix = self.known_target(id)?;
+        if self.targets[ix.at()].row.held_by.is_none() {
+            return unchanged(format!("{id} is not held"));
+        }
+        self.edit(ix, |target| target.row.held_by = None);
+        self.record_target(ix, Fact::Released);
+        changed(format!("{id} is released"))
+    }
+
+    fn order_skip(&mut self, id: &TargetId) -> Answer {
+        let ix = self.known_target(id)?;
+        if self.targets[ix.at()].row.state == TargetState::Skipped {
+            return unchanged(format!("{id} is skipped already"));
+        }
+        self.is_pending(ix, id, "skipped")?;
+        self.skip(ix, Reason::Operator);
+        changed(format!("{id} is skipped"))
+    }
+
+    fn order_retry(&mut self, id: &TargetId) -> Answer {
+        let ix = self.known_target(id)?;
+        let (state, campaign) = (self.targets[ix.at()].row.state, self.targets[ix.at()].campaign);
+        if state == TargetState::Pending && self.targets[ix.at()].row.round > 1 {
+            return unchanged(format!("{id} is pending already"));
+        }
+        if !matches!(state, TargetState::Failed | TargetState::Skipped | TargetState::Cancelled) {
+            return not_now(format!(
+                "{id} is {state}: only what failed or was skipped can be retried"
+            ));
+        }
+        let campaign_state = self.campaigns[campaign.at()].state;
+        if campaign_state == Some(CampaignState::Aborted)
+            || self.campaigns[campaign.at()].detail.draining
+        {
+            return not_now(format!("campaign {} was aborted: start a new campaign", id.campaign));
+        }
+        let siblings = &self.instances[self.targets[ix.at()].instance.at()].targets;
+        if let Some(other) = siblings.iter().find(|other| self.targets[other.at()].tally().occupies)
+        {
+            let other = &self.targets[other.at()].row.id.campaign;
+            return not_now(format!("campaign {other} is upgrading this instance now"));
+        }
+        self.reopen_round(ix);
+        if campaign_state == Some(CampaignState::Completed) {
+            self.campaigns[campaign.at()].state = Some(CampaignState::Running);
+            self.touch_campaign(campaign);
+            self.record_campaign(campaign, Fact::Reopened);
+            self.calendar_due(campaign);
+        }
+        self.want_verdict(ix);
+        let round = self.targets[ix.at()].row.round;
+        changed(format!("{id} is pending again, round {round}"))
+    }
+
+    fn reopen_round(&mut self, ix: TargetIx) {
+        let wall = self.wall;
+        self.edit(ix, |target| {
+            let row = &mut target.row;
+            row.state = TargetState::Pending;
+            row.reason = None;
+            row.entered_at = wall;
+            row.round += 1;
+            row.number = 0;
+            row.not_applied = 0;
+            row.task = None;
+            row.acknowledged = false;
+            row.detail = TargetDetail::default();
+            target.verdict_read = false;
+        });
+        let round = self.targets[ix.at()].row.round;
+        self.record_target(ix, Fact::RetryOrdered { round });
+    }
+
+    fn is_pending(&self, ix: TargetIx, id: &TargetId, what: &str) -> Result<(), Refused> {
+        let state = self.targets[ix.at()].row.state;
+        if state == TargetState::Pending {
+            return Ok(());
+        }
+        let why = if state.is_in_flight() {
+            "its upgrade was sent and cannot be stopped"
+        } else {
+            "its round has ended"
+        };
+        Err((Refusal::NotNow, format!("{id} is {state} and cannot be {what}: {why}")))
+    }
+
+    fn planned_campaign(&self, name: &CampaignName) -> Result<CampaignIx, Refused> {
+        let ix =
+            self.campaign_index.get(name).copied().ok_or_else(|| self.unknown_campaign(name))?;
+        if self.campaigns[ix.at()].state.is_none() {
+            let message = format!("campaign {name} is not planned yet: see refit status");
+            return Err((Refusal::NotNow, message));
+        }
+        Ok(ix)
+    }
+
+    fn not_over(&self, ix: CampaignIx, what: &str) -> Result<(), Refused> {
+        let campaign = &self.campaigns[ix.at()];
+        match campaign.state.filter(|state| state.is_over()) {
+            Some(state) => {
+                let message = format!("campaign {} is {state}: nothing to {what}", campaign.name);
+                Err((Refusal::NotNow, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn known_target(&self, id: &TargetId) -> Result<TargetIx, Refused> {
+        self.find_target(id).ok_or_else(|| {
+            if !self.campaign_index.contains_key(&id.campaign) {
+                return self.unknown_campaign(&id.campaign);
+            }
+            let text = id.to_string();
+            let ids = self.targets.iter().map(|target| target.row.id.to_string());
+            (Refusal::Unknown, format!("no target {text}{}", closest(&text, ids)))
+        })
+    }
+
+    fn known_scope(&self, scope: &Scope) -> Result<(), Refused> {
+        match scope {
+            Scope::All => Ok(()),
+            Scope::Project(name) if self.project_index.contains_key(name) => Ok(()),
+            Scope::Campaign(name) if self.campaign_index.contains_key(name) => Ok(()),
+            Scope::Project(name) => Err(self.unknown_project(name)),
+            Scope::Campaign(name) => Err(self.unknown_campaign(name)),
+        }
+    }
+
+    fn unknown_campaign(&self, name: &CampaignName) -> Refused {
+        let names = self.campaign_index.keys().map(ToString::to_string);
+        (Refusal::Unknown, format!("no campaign {name}{}", closest(name.as_str(), names)))
+    }
+
+    fn unknown_project(&self, name: &ProjectName) -> Refused {
+        let names = self.project_index.keys().map(ToString::to_string);
+        (Refusal::Unknown, format!("no project {name}{}", closest(name.as_str(), names)))
+    }
+
+    fn unknown_credential(&self, name: &CredentialName) -> Refused {
+        let names = self.credential_index.keys().map(ToString::to_string);
+        (Refusal::Unknown, format!("no credential {name}{}", closest(name.as_str(), names)))
+    }
+}
+
+type Refused = (Refusal, String);
+type Answer = Result<Reply, Refused>;
+
+fn changed(message: String) -> Answer {
+    Ok(Reply::Done { changed: true, message })
+}
+
+fn unchanged(message: String) -> Answer {
+    Ok(Reply::Done { changed: false, message })
+}
+
+fn not_now(message: String) -> Answer {
+    Err((Refusal::NotNow, message))
+}
+
+/// `; closest: a, b`, or nothing where no name is close.
+fn closest(wanted: &str, names: impl Iterator<Item = String>) -> String {
+    let mut scored: Vec<(f64, String)> =
+        names.map(|name| (strsim::jaro_winkler(wanted, &name), name)).collect();
+    scored.retain(|(score, _)| *score >= SIMILAR);
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let names: Vec<String> = scored.into_iter().take(3).map(|(_, name)| name).collect();
+    if names.is_empty() { String::new() } else { format!("; closest: {}", names.join(", ")) }
+}

@@ -1,0 +1,383 @@
+//! Planning a campaign: which instances it brings up, in which order, in which waves.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::policy::{CampaignPolicy, GroupKey, Start, Untagged, Wave, WaveSize};
+use crate::model::{CacheMode, Instance, InstanceId, TargetId, draw};
+
+use super::Engine;
+use super::event::Fact;
+use super::index::{CampaignIx, GroupIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
+use super::inventory::facts_of;
+use super::rows::{InstanceRow, TargetDetail, TargetRow};
+use super::state::{CampaignState, Reason, TargetState};
+use super::tables::{KnownInstance, Preparing, Target, WaveCounts};
+
+/// Single-node instances come last: they are the ones that lose data if anything goes wrong.
+const SINGLE_NODE_RANK: u64 = 1 << 63;
+
+impl Engine {
+    /// Plans every campaign whose projects have all been swept.
+    pub(super) fn plan_what_can_be(&mut self) {
+        for at in 0..self.campaigns.len() as u32 {
+            let ix = CampaignIx(at);
+            let campaign = &self.campaigns[ix.at()];
+            let swept = |project: &ProjectIx| self.projects[project.at()].is_swept_by_us;
+            let in_file = self.settings.campaigns.contains_key(&campaign.name);
+            if campaign.state.is_none() && in_file && campaign.calendars.keys().all(swept) {
+                self.plan_campaign(ix);
+            }
+        }
+        if self.campaigns.iter().all(|campaign| campaign.state.is_some()) {
+            self.projects.iter_mut().for_each(|project| project.inventory = Vec::new());
+        }
+    }
+
+    fn plan_campaign(&mut self, ix: CampaignIx) {
+        let name = self.campaigns[ix.at()].name.clone();
+        let Some(policy) = self.settings.campaigns.get(&name).cloned() else { return };
+        let seed = draw::bits(self.seed, "campaign", name.as_str(), 0);
+        let mut chosen = self.chosen(ix, &policy, seed);
+        if chosen.is_empty() {
+            if !std::mem::replace(&mut self.campaigns[ix.at()].selection_empty, true) {
+                self.record_campaign(ix, Fact::SelectionEmpty);
+            }
+            return;
+        }
+        chosen.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.instance.id.cmp(&b.instance.id)));
+        let eligible = chosen.iter().filter(|choice| choice.refused.is_none()).count();
+        let sizes = wave_sizes(&policy.waves, eligible as u32);
+        self.begin_campaign(ix, &policy, seed, &chosen);
+        let (mut wave, mut left) = (0, sizes[0]);
+        let mut counts = vec![0; sizes.len()];
+        for choice in &chosen {
+            while left == 0 && wave + 1 < sizes.len() {
+                wave += 1;
+                left = sizes[wave];
+            }
+            let of_wave = if choice.refused.is_some() { sizes.len() - 1 } else { wave };
+            left -= u32::from(choice.refused.is_none() && left > 0);
+            counts[of_wave] += 1;
+            let fact = |rank, name| Fact::TargetPlanned { wave: of_wave as u32, rank, name };
+            self.add_target(ix, choice, of_wave as u32, fact);
+        }
+        let digest = self.campaigns[ix.at()].detail.digest.clone();
+        let waves = policy.waves.iter().map(|wave| wave.name.clone()).zip(counts).collect();
+        let targets = chosen.len() as u32;
+        self.record_campaign(ix, Fact::Planned { digest, targets, waves });
+        self.calendar_due(ix);
+        self.start_planned(ix, policy.start);
+        self.want_verdicts_in_order(ix);
+    }
+
+    fn begin_campaign(
+        &mut self,
+        ix: CampaignIx,
+        policy: &CampaignPolicy,
+        seed: u64,
+        chosen: &[Choice],
+    ) {
+        let wall = self.wall;
+        let digest = digest_of(&self.campaigns[ix.at()].name.0, policy, chosen);
+        let campaign = &mut self.campaigns[ix.at()];
+        campaign.state = Some(CampaignState::Planned);
+        campaign.selection_empty = false;
+        campaign.waves = vec![WaveCounts::default(); policy.waves.len()];
+        campaign.detail.seed = seed;
+        campaign.detail.digest = digest;
+        campaign.detail.planned_at = wall;
+        campaign.detail.waves = policy.waves.clone();
+        campaign.detail.calendar_seen_until = Some(wall);
+        self.touch_campaign(ix);
+    }
+
+    fn start_planned(&mut self, ix: CampaignIx, start: Start) {
+        match start {
+            Start::Automatic => self.start_campaign(ix),
+            Start::Approve => {
+                self.campaigns[ix.at()].state = Some(CampaignState::AwaitingApproval);
+                self.touch_campaign(ix);
+                let digest = self.campaigns[ix.at()].detail.digest.clone();
+                self.record_campaign(ix, Fact::ApprovalNeeded { digest });
+            }
+        }
+    }
+
+    pub(super) fn start_campaign(&mut self, ix: CampaignIx) {
+        self.campaigns[ix.at()].state = Some(CampaignState::Running);
+        self.touch_campaign(ix);
+        self.record_campaign(ix, Fact::Started);
+        self.record_wave_opened(ix);
+        self.mark_campaign(ix);
+        self.mark_projects_of(ix);
+    }
+
+    fn want_verdicts_in_order(&mut self, ix: CampaignIx) {
+        for target in self.campaigns[ix.at()].targets.clone() {
+            self.want_verdict(target);
+        }
+    }
+
+    fn chosen(&self, ix: CampaignIx, policy: &CampaignPolicy, seed: u64) -> Vec<Choice> {
+        let mut chosen = Vec::new();
+        for &project in self.campaigns[ix.at()].calendars.keys() {
+            for instance in &self.projects[project.at()].inventory {
+                if policy.select.matches(instance) {
+                    let rank = rank_of(seed, self.project_name(project).as_str(), instance);
+                    let refused = refusal(policy, instance);
+                    chosen.push(Choice { project, instance: instance.clone(), rank, refused });
+                }
+            }
+        }
+        chosen
+    }
+
+    /// A newcomer joins the last wave of a live campaign.
+    pub(super) fn join_if_new(&mut self, ix: CampaignIx, project: ProjectIx, instance: &Instance) {
+        let name = self.campaigns[ix.at()].name.clone();
+        let id = TargetId {
+            campaign: name.clone(),
+            project: self.project_name(project).clone(),
+            instance: instance.id.clone(),
+        };
+        let Some(policy) = self.settings.campaigns.get(&name).cloned() else { return };
+        if self.find_target(&id).is_some() || !policy.select.matches(instance) {
+            return;
+        }
+        let seed = self.campaigns[ix.at()].detail.seed;
+        let choice = Choice {
+            project,
+            instance: instance.clone(),
+            rank: rank_of(seed, id.project.as_str(), instance),
+            refused: refusal(&policy, instance),
+        };
+        let wave = (self.campaigns[ix.at()].detail.waves.len() - 1) as u32;
+        let target =
+            self.add_target(ix, &choice, wave, |rank, name| Fact::Joined { wave, rank, name });
+        self.want_verdict(target);
+    }
+
+    fn add_target(
+        &mut self,
+        campaign: CampaignIx,
+        choice: &Choice,
+        wave: u32,
+        fact: impl FnOnce(u64, Arc<str>) -> Fact,
+    ) -> TargetIx {
+        let instance = &choice.instance;
+        let id = TargetId {
+            campaign: self.campaigns[campaign.at()].name.clone(),
+            project: self.project_name(choice.project).clone(),
+            instance: instance.id.clone(),
+        };
+        let row = TargetRow {
+            id,
+            wave,
+            rank: choice.rank,
+            state: TargetState::Pending,
+            reason: None,
+            entered_at: self.wall,
+            round: 1,
+            number: 0,
+            not_applied: 0,
+            not_before: None,
+            task: None,
+            overdue: false,
+            needs_operator: None,
+            held_by: None,
+            acknowledged: false,
+            detail: TargetDetail::default(),
+        };
+        let labels = InstanceRow::new(self.project_name(choice.project), instance);
+        let is_new = !self.instance_index.contains_key(&(choice.project, instance.id.clone()));
+        let known = self.know_instance(choice.project, &labels);
+        if is_new {
+            self.changes().instances.push(labels.clone());
+        }
+        let ix = self.enter_target(campaign, choice.project, known, row, &labels);
+        self.touch_target(ix);
+        self.record_target(ix, fact(choice.rank, instance.name.clone()));
+        if let Some(reason) = choice.refused.clone() {
+            self.skip(ix, reason);
+        }
+        ix
+    }
+
+    /// The instance's place in the tables.
+    pub(super) fn know_instance(&mut self, project: ProjectIx, row: &InstanceRow) -> InstanceIx {
+        let key = (project, row.instance.clone());
+        if let Some(&known) = self.instance_index.get(&key) {
+            return known;
+        }
+        let ix = InstanceIx(self.instances.len() as u32);
+        self.instances.push(KnownInstance {
+            project,
+            name: row.name.clone(),
+            targets: Vec::new(),
+            seen_in_sweep: self.projects[project.at()].detail.sweeps,
+            facts: facts_of(row),
+        });
+        self.instance_index.insert(key, ix);
+        ix
+    }
+
+    /// Puts a target, new or restored, into every table and counter.
+    pub(super) fn enter_target(
+        &mut self,
+        campaign: CampaignIx,
+        project: ProjectIx,
+        instance: InstanceIx,
+        row: TargetRow,
+        labels: &InstanceRow,
+    ) -> TargetIx {
+        let ix = TargetIx(self.targets.len() as u32);
+        let lane = self.lane_for(campaign, labels);
+        let verdict_read = row.detail.versions.is_some();
+        self.targets.push(Target {
+            row,
+            campaign,
+            project,
+            instance,
+            lane,
+            preparing: Preparing::No,
+            is_queued: false,
+            is_touched: false,
+            epoch: 0,
+            read_failures: 0,
+            look: None,
+            verdict_read,
+        });
+        self.instances[instance.at()].targets.push(ix);
+        self.campaigns[campaign.at()].targets.push(ix);
+        self.count_new(ix);
+        self.requeue(ix);
+        ix
+    }
+
+    fn lane_for(&mut self, campaign: CampaignIx, labels: &InstanceRow) -> LaneIx {
+        let name = self.campaigns[campaign.at()].name.clone();
+        let limits =
+            self.settings.campaigns.get(&name).map(|policy| policy.max_unavailable.clone());
+        let ready = &mut self.campaigns[campaign.at()].ready;
+        let mut groups: Vec<GroupIx> = Vec::new();
+        for limit in limits.unwrap_or_default() {
+            match &limit.per {
+                GroupKey::Tag(key) => {
+                    // Without the tag it is a group of its own, which never fills.
+                    if let Some(value) = labels.tags.get(key) {
+                        groups.push(ready.group(&format!("tag:{key}={value}"), limit.limit));
+                    }
+                }
+                GroupKey::Zone => {
+                    for zone in &labels.zones {
+                        groups.push(ready.group(&format!("zone:{zone}"), limit.limit));
+                    }
+                }
+                GroupKey::Project => {
+                    let label = format!("project:{}", labels.project);
+                    groups.push(ready.group(&label, limit.limit));
+                }
+            }
+        }
+        ready.lane(groups)
+    }
+
+    /// A target left an early wave without being upgraded: the next one moves up, so that a canary
+    /// wave is never empty because its instance happened to be current already.
+    pub(super) fn backfill(&mut self, ix: TargetIx) {
+        let (campaign_ix, wave) = {
+            let target = &self.targets[ix.at()];
+            (target.campaign, target.row.wave)
+        };
+        let campaign = &self.campaigns[campaign_ix.at()];
+        let last = campaign.detail.waves.len().saturating_sub(1) as u32;
+        if wave >= last || campaign.detail.wave > wave || campaign.detail.wave_ended_at.is_some() {
+            return;
+        }
+        let later = campaign.ready.keys().filter(|key| key.wave > wave);
+        let best = later
+            .filter_map(|key| campaign.ready.first_of_any(key).map(|target| (key.wave, target)))
+            .min_by_key(|(wave, target)| (*wave, self.targets[target.at()].row.rank, *target));
+        let Some((_, moved)) = best else { return };
+        self.move_to_wave(moved, wave);
+        let row = &self.targets[moved.at()].row;
+        let name = self.instances[self.targets[moved.at()].instance.at()].name.clone();
+        let rank = row.rank;
+        self.record_target(moved, Fact::Joined { wave, rank, name });
+    }
+}
+
+/// One instance that a campaign selects.
+#[derive(Debug)]
+pub(super) struct Choice {
+    project: ProjectIx,
+    instance: Instance,
+    rank: u64,
+    /// Known from the list alone: it will never be sent.
+    refused: Option<Reason>,
+}
+
+fn rank_of(seed: u64, project: &str, instance: &Instance) -> u64 {
+    let id = format!("{project}/{}", instance.id);
+    let rank = draw::bits(seed, "rank", &id, 0) & !SINGLE_NODE_RANK;
+    if instance.cache_mode == CacheMode::Single { rank | SINGLE_NODE_RANK } else { rank }
+}
+
+fn refusal(policy: &CampaignPolicy, instance: &Instance) -> Option<Reason> {
+    let untagged = policy.max_unavailable.iter().any(|limit| match &limit.per {
+        GroupKey::Tag(key) => {
+            limit.untagged == Untagged::Refuse && !instance.tags.contains_key(key)
+        }
+        GroupKey::Zone | GroupKey::Project => false,
+    });
+    if !instance.is_supported() {
+        Some(Reason::Unsupported)
+    } else if instance.cache_mode == CacheMode::Single && !policy.allow_single_node {
+        Some(Reason::SingleNode)
+    } else if untagged {
+        Some(Reason::Excluded)
+    } else {
+        None
+    }
+}
+
+/// How many targets each wave takes; the last takes all that is left.
+fn wave_sizes(waves: &[Wave], targets: u32) -> Vec<u32> {
+    let mut left = targets;
+    let sizes = waves.iter().map(|wave| {
+        let size = match wave.size {
+            WaveSize::Count(count) => count.min(left),
+            WaveSize::Percent(percent) => {
+                (u64::from(targets) * u64::from(percent)).div_ceil(100).min(u64::from(left)) as u32
+            }
+            WaveSize::Rest => left,
+        };
+        left -= size;
+        size
+    });
+    sizes.collect()
+}
+
+/// What an approval names: the targets, the versions asked for, the waves.
+fn digest_of(name: &Arc<str>, policy: &CampaignPolicy, chosen: &[Choice]) -> Arc<str> {
+    let mut hash = Sha256::new();
+    let mut line = |text: &str| {
+        hash.update(text.as_bytes());
+        hash.update(b"\n");
+    };
+    line(name);
+    line(policy.engine.as_deref().unwrap_or("-"));
+    line(policy.proxy.as_deref().unwrap_or("-"));
+    for wave in &policy.waves {
+        line(&format!("{} {:?} {}", wave.name, wave.size, wave.bake));
+    }
+    let mut ids: Vec<(ProjectIx, &InstanceId)> =
+        chosen.iter().map(|choice| (choice.project, &choice.instance.id)).collect();
+    ids.sort_unstable();
+    for (_, id) in ids {
+        line(id.as_str());
+    }
+    hex::encode(&hash.finalize()[..6]).into()
+}

@@ -1,0 +1,277 @@
+//! Targets that wait for a slot, in the campaign's order, with blocked groups switched off whole.
+//!
+//! Two levels. A *lane* holds the targets of one combination of groups; a *cell* holds the lanes
+//! that share the same large group (or none). A full large group switches its cells off, a full
+//! small group parks the lanes that meet it, and a release lists them again. So finding the next
+//! target costs O(log n) however many targets stand behind full groups.
+//!
+//! Nothing here knows caps or windows: it only answers "the best one whose groups have room".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::index::{GroupIx, LaneIx, TargetIx};
+
+/// From this many members on a group has cells of its own.
+const LARGE_GROUP: u32 = 32;
+
+/// One cap on concurrent unavailability: a tag value, a zone, a project.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// `tag:app=web`, `zone:az1`.
+    pub(super) label: String,
+    pub(super) limit: u32,
+    pub(super) members: u32,
+    /// Targets that are in flight or being prepared.
+    pub(super) used: u32,
+    parked: Vec<Parked>,
+}
+
+impl Group {
+    pub(super) fn new(label: String, limit: u32) -> Group {
+        Group { label, limit, members: 0, used: 0, parked: Vec::new() }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.used >= self.limit
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Parked {
+    queue: QueueKey,
+    what: ParkedWhat,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum ParkedWhat {
+    Cell(CellKey),
+    Lane(LaneIx),
+}
+
+/// One queue: a project's targets of one wave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct QueueKey {
+    pub(super) project: super::index::ProjectIx,
+    pub(super) wave: u32,
+}
+
+/// The largest group of a lane, if it is large.
+type CellKey = Option<GroupIx>;
+
+type Rank = (u64, TargetIx);
+
+#[derive(Debug, Default)]
+struct Queue {
+    lanes: BTreeMap<LaneIx, BTreeSet<Rank>>,
+    /// Heads of the lanes that are not parked.
+    cells: BTreeMap<CellKey, BTreeSet<(Rank, LaneIx)>>,
+    /// Heads of the cells that are switched on.
+    on: BTreeSet<(Rank, CellKey)>,
+    parked_lanes: BTreeSet<LaneIx>,
+    parked_cells: BTreeSet<CellKey>,
+}
+
+/// All waiting targets of one campaign.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    pub(super) groups: Vec<Group>,
+    group_index: BTreeMap<String, GroupIx>,
+    /// The groups of each lane, ascending.
+    lanes: Vec<Box<[GroupIx]>>,
+    lane_index: BTreeMap<Box<[GroupIx]>, LaneIx>,
+    /// The cell of each lane, fixed when it is first queued: groups grow while targets join.
+    lane_cells: BTreeMap<LaneIx, CellKey>,
+    queues: BTreeMap<QueueKey, Queue>,
+}
+
+impl Ready {
+    pub(super) fn group(&mut self, label: &str, limit: u32) -> GroupIx {
+        if let Some(&known) = self.group_index.get(label) {
+            self.groups[known.at()].limit = limit;
+            return known;
+        }
+        let ix = GroupIx(self.groups.len() as u32);
+        self.groups.push(Group::new(label.to_owned(), limit));
+        self.group_index.insert(label.to_owned(), ix);
+        ix
+    }
+
+    /// The lane of a target with these groups; counts it as a member of each.
+    pub(super) fn lane(&mut self, mut groups: Vec<GroupIx>) -> LaneIx {
+        groups.sort_unstable();
+        groups.dedup();
+        for group in &groups {
+            self.groups[group.at()].members += 1;
+        }
+        let key: Box<[GroupIx]> = groups.into();
+        if let Some(&known) = self.lane_index.get(&key) {
+            return known;
+        }
+        let ix = LaneIx(self.lanes.len() as u32);
+        self.lanes.push(key.clone());
+        self.lane_index.insert(key, ix);
+        ix
+    }
+
+    /// The first group of the lane that has no room.
+    pub(super) fn full_group(&self, lane: LaneIx) -> Option<&Group> {
+        let groups = self.lanes[lane.at()].iter();
+        groups.map(|group| &self.groups[group.at()]).find(|group| group.is_full())
+    }
+
+    pub(super) fn insert(&mut self, key: QueueKey, lane: LaneIx, rank: u64, target: TargetIx) {
+        self.change(key, lane, |targets| targets.insert((rank, target)));
+    }
+
+    pub(super) fn remove(&mut self, key: QueueKey, lane: LaneIx, rank: u64, target: TargetIx) {
+        self.change(key, lane, |targets| targets.remove(&(rank, target)));
+    }
+
+    /// The best target of this queue whose groups all have room; it stays in the queue.
+    pub(super) fn first(&mut self, key: QueueKey) -> Option<TargetIx> {
+        loop {
+            let &(head, cell) = self.queues.get(&key)?.on.first()?;
+            if let Some(group) = cell.filter(|group| self.groups[group.at()].is_full()) {
+                self.switch_off(key, head, cell, group);
+                continue;
+            }
+            let queue = self.queues.get(&key)?;
+            let &((_, target), lane) = queue.cells.get(&cell)?.first()?;
+            let full = self.lanes[lane.at()]
+                .iter()
+                .copied()
+                .find(|group| self.groups[group.at()].is_full());
+            match full {
+                Some(group) => self.park(key, cell, lane, group),
+                None => return Some(target),
+            }
+        }
+    }
+
+    /// The best waiting target of this queue, whether or not its groups have room.
+    pub(super) fn first_of_any(&self, key: QueueKey) -> Option<TargetIx> {
+        let lanes = self.queues.get(&key)?.lanes.values();
+        lanes.filter_map(|lane| lane.first()).min().map(|&(_, target)| target)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = QueueKey> {
+        self.queues.keys().copied()
+    }
+
+    pub(super) fn is_empty(&self, key: QueueKey) -> bool {
+        self.queues.get(&key).is_none_or(|queue| queue.lanes.is_empty())
+    }
+
+    pub(super) fn occupy(&mut self, lane: LaneIx) {
+        for group in self.lanes[lane.at()].iter() {
+            self.groups[group.at()].used += 1;
+        }
+    }
+
+    pub(super) fn release(&mut self, lane: LaneIx) {
+        for at in 0..self.lanes[lane.at()].len() {
+            let group = self.lanes[lane.at()][at];
+            let group = &mut self.groups[group.at()];
+            group.used = group.used.checked_sub(1).expect("a group releases what it occupied");
+            if !group.is_full() {
+                for parked in std::mem::take(&mut group.parked) {
+                    self.list_again(parked);
+                }
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        key: QueueKey,
+        lane: LaneIx,
+        edit: impl FnOnce(&mut BTreeSet<Rank>) -> bool,
+    ) {
+        let cell = self.cell_of(lane);
+        let queue = self.queues.entry(key).or_default();
+        let targets = queue.lanes.entry(lane).or_default();
+        let before = targets.first().copied();
+        edit(targets);
+        let after = targets.first().copied();
+        if targets.is_empty() {
+            queue.lanes.remove(&lane);
+        }
+        if before == after {
+            return;
+        }
+        if !queue.parked_lanes.contains(&lane) {
+            queue.edit_cell(cell, |heads| {
+                before.map(|head| heads.remove(&(head, lane)));
+                after.map(|head| heads.insert((head, lane)));
+            });
+        }
+    }
+
+    fn cell_of(&mut self, lane: LaneIx) -> CellKey {
+        let groups = &self.groups;
+        let large = self.lanes[lane.at()].iter().copied();
+        let large = large.filter(|group| groups[group.at()].members > LARGE_GROUP);
+        let cell = self.lane_cells.entry(lane);
+        *cell.or_insert_with(|| large.max_by_key(|group| groups[group.at()].members))
+    }
+
+    fn switch_off(&mut self, key: QueueKey, head: Rank, cell: CellKey, group: GroupIx) {
+        if let Some(queue) = self.queues.get_mut(&key) {
+            queue.on.remove(&(head, cell));
+            queue.parked_cells.insert(cell);
+        }
+        self.groups[group.at()].parked.push(Parked { queue: key, what: ParkedWhat::Cell(cell) });
+    }
+
+    fn park(&mut self, key: QueueKey, cell: CellKey, lane: LaneIx, group: GroupIx) {
+        if let Some(queue) = self.queues.get_mut(&key) {
+            let head = queue.lanes.get(&lane).and_then(|targets| targets.first()).copied();
+            queue.parked_lanes.insert(lane);
+            queue.edit_cell(cell, |heads| {
+                head.map(|head| heads.remove(&(head, lane)));
+            });
+        }
+        self.groups[group.at()].parked.push(Parked { queue: key, what: ParkedWhat::Lane(lane) });
+    }
+
+    fn list_again(&mut self, parked: Parked) {
+        match parked.what {
+            ParkedWhat::Cell(cell) => {
+                let Some(queue) = self.queues.get_mut(&parked.queue) else { return };
+                if queue.parked_cells.remove(&cell)
+                    && let Some(&(head, _)) = queue.cells.get(&cell).and_then(|heads| heads.first())
+                {
+                    queue.on.insert((head, cell));
+                }
+            }
+            ParkedWhat::Lane(lane) => {
+                let cell = self.cell_of(lane);
+                let Some(queue) = self.queues.get_mut(&parked.queue) else { return };
+                let head = queue.lanes.get(&lane).and_then(|targets| targets.first()).copied();
+                if queue.parked_lanes.remove(&lane)
+                    && let Some(head) = head
+                {
+                    queue.edit_cell(cell, |heads| {
+                        heads.insert((head, lane));
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn edit_cell(&mut self, cell: CellKey, edit: impl FnOnce(&mut BTreeSet<(Rank, LaneIx)>)) {
+        let heads = self.cells.entry(cell).or_default();
+        let before = heads.first().map(|&(head, _)| head);
+        edit(heads);
+        let after = heads.first().map(|&(head, _)| head);
+        if heads.is_empty() {
+            self.cells.remove(&cell);
+        }
+        if before != after && !self.parked_cells.contains(&cell) {
+            before.map(|head| self.on.remove(&(head, cell)));
+            after.map(|head| self.on.insert((head, cell)));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Rebuilding the tables from rows. What rows do not hold (caps in use, queues, timers) follows
+//! from what they do; outstanding reads are reopened by the input `Restarted`, not here.
+
+use std::collections::BTreeMap;
+
+use crate::model::policy::Rate;
+use crate::model::{InstanceId, LimitScope, ProjectName};
+
+use super::Engine;
+use super::index::{CampaignIx, ProjectIx};
+use super::quota::Bucket;
+use super::rows::{CampaignRow, CredentialRow, InstanceRow, ProjectRow, Rows, TargetRow};
+use super::tables::WaveCounts;
+use crate::model::{CacheMode, Millis};
+
+/// Between two full sweeps, as long as the last one is known.
+const SWEEP_EVERY: Millis = Millis::from_hours(1);
+
+impl Engine {
+    /// Takes over the rows, once the settings are known.
+    pub(super) fn load_rows(&mut self, rows: Rows) {
+        for row in rows.credentials {
+            self.load_credential(row);
+        }
+        for row in rows.freezes {
+            self.freezes.insert(row.scope.clone(), row);
+        }
+        for row in rows.projects {
+            self.load_project(row);
+        }
+        for row in rows.campaigns {
+            self.load_campaign(row);
+        }
+        let labels: BTreeMap<(ProjectName, InstanceId), InstanceRow> = rows
+            .instances
+            .into_iter()
+            .map(|row| ((row.project.clone(), row.instance.clone()), row))
+            .collect();
+        let mut targets = rows.targets;
+        targets
+            .sort_by(|a, b| (&a.id.campaign, a.rank, &a.id).cmp(&(&b.id.campaign, b.rank, &b.id)));
+        for row in targets {
+            let key = (row.id.project.clone(), row.id.instance.clone());
+            let labels = labels.get(&key).cloned().unwrap_or_else(|| bare_labels(&row));
+            let campaign = self.enter_campaign(&row.id.campaign);
+            let project = self.enter_project(&row.id.project);
+            self.size_waves(campaign, row.wave);
+            let instance = self.know_instance(project, &labels);
+            self.enter_target(campaign, project, instance, row, &labels);
+        }
+        for attempt in rows.attempts {
+            if let Some(ix) = self.find_target(&attempt.id.target) {
+                self.attempts.insert(ix, attempt);
+            }
+        }
+        for at in 0..self.campaigns.len() as u32 {
+            self.record_missed_windows(CampaignIx(at));
+        }
+    }
+
+    fn load_credential(&mut self, row: CredentialRow) {
+        let Some(&ix) = self.credential_index.get(&row.name) else { return };
+        let credential = &mut self.credentials[ix.at()];
+        // A changed key is another key.
+        if credential.fingerprint == row.fingerprint {
+            credential.stopped = row.stopped;
+        }
+    }
+
+    fn load_project(&mut self, row: ProjectRow) {
+        let ix = self.enter_project(&row.name);
+        let (now, offset) = (self.now, self.offset);
+        let policy = self.settings.projects.get(&row.name);
+        let rates: Option<(Rate, Rate)> =
+            policy.map(|policy| (policy.upgrade_rate, policy.read_rate));
+        if let Some((starts, reads)) = rates {
+            let sharers = |limit| self.sharers(ix, limit);
+            let start_sharers = row.detail.starts.learned.map_or(1, |limit| sharers(limit.scope));
+            let read_sharers = row.detail.reads.learned.map_or(1, |limit| sharers(limit.scope));
+            let starts = Bucket::restore(starts, &row.detail.starts, offset, start_sharers);
+            let reads = Bucket::restore(reads, &row.detail.reads, offset, read_sharers);
+            self.projects[ix.at()].starts = starts;
+            self.projects[ix.at()].reads = reads;
+        }
+        let swept = row.detail.swept_at.map(|at| self.steady_at(at));
+        let project = &mut self.projects[ix.at()];
+        project.sweep_due = swept.map_or(now, |at| at + SWEEP_EVERY);
+        project.detail = row.detail;
+    }
+
+    fn sharers(&self, ix: ProjectIx, scope: LimitScope) -> u32 {
+        let host = |ix: ProjectIx| {
+            self.settings.projects.get(self.project_name(ix)).map(|policy| &policy.host)
+        };
+        let all = (0..self.projects.len() as u32).map(ProjectIx);
+        let bound = |other: &ProjectIx| match scope {
+            LimitScope::User => {
+                self.projects[other.at()].credential == self.projects[ix.at()].credential
+            }
+            LimitScope::Ip => host(*other) == host(ix),
+            LimitScope::Api | LimitScope::App => *other == ix,
+        };
+        all.filter(bound).count() as u32
+    }
+
+    fn load_campaign(&mut self, row: CampaignRow) {
+        let ix = self.enter_campaign(&row.name);
+        let campaign = &mut self.campaigns[ix.at()];
+        campaign.state = Some(row.state);
+        campaign.waves = vec![WaveCounts::default(); row.detail.waves.len().max(1)];
+        campaign.detail = row.detail;
+        for calendar in campaign.calendars.values_mut() {
+            calendar.restored = true;
+        }
+    }
+
+    /// A target never names a wave that the counters do not have.
+    fn size_waves(&mut self, ix: CampaignIx, wave: u32) {
+        let waves = &mut self.campaigns[ix.at()].waves;
+        if waves.len() <= wave as usize {
+            waves.resize(wave as usize + 1, WaveCounts::default());
+        }
+    }
+}
+
+/// For a target whose instance row is missing: no groups.
+fn bare_labels(row: &TargetRow) -> InstanceRow {
+    InstanceRow {
+        project: row.id.project.clone(),
+        instance: row.id.instance.clone(),
+        name: row.id.instance.0.clone(),
+        tags: BTreeMap::new(),
+        zones: Vec::new(),
+        cache_mode: CacheMode::Unknown,
+        engine_version: "".into(),
+    }
+}

@@ -1,0 +1,340 @@
+//! Starting: which target is prepared next, and which prepared one gets its intent.
+//!
+//! A target is prepared (version answer fresh, last look RUNNING and idle) only when a slot and a
+//! start token are at hand or about to be; the token itself is drawn last, in the step that
+//! commits the intent (rules S2, S5, S6, S10).
+
+use crate::model::policy::MaxFailures;
+use crate::model::{Millis, Steady, UpgradeBody};
+
+use super::Engine;
+use super::event::Fact;
+use super::gates::PREPARE_AHEAD;
+use super::hold::HoldKind;
+use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::reads::Purpose;
+use super::ready::QueueKey;
+use super::request::{Request, Submit};
+use super::rows::{AttemptOutcome, AttemptRow};
+use super::state::TargetState;
+use super::tables::{Circuit, Preparing};
+use super::timers::Timer;
+
+/// A look proves idleness for this long (rule S10).
+const LOOK_LASTS: Millis = Millis::from_secs(60);
+
+/// A version answer counts for this long (rule S10), with an hour kept in hand.
+const VERSIONS_LAST: Millis = Millis::from_hours(23);
+
+/// Tokens that fall due within this time are prepared for.
+const TOKENS_AHEAD: Millis = Millis::from_secs(2);
+
+/// The ticket's life (rule S3).
+const TICKET_LASTS: Millis = Millis::from_secs(5);
+
+impl Engine {
+    pub(super) fn decide_starts(&mut self, ix: ProjectIx) {
+        self.release_spoilt(ix);
+        self.start_armed(ix);
+        self.prepare_more(ix);
+    }
+
+    /// Prepared targets whose gate has closed, or whose look is too old, give their slot back.
+    fn release_spoilt(&mut self, ix: ProjectIx) {
+        let project_open = self.project_gate(ix).is_ok() && self.process_gate().is_ok();
+        let armed: Vec<TargetIx> = self.projects[ix.at()].armed.iter().copied().collect();
+        for target in armed {
+            let Preparing::Armed(at) = self.targets[target.at()].preparing else { continue };
+            if !project_open || self.now - at >= LOOK_LASTS || !self.may_prepare(target) {
+                self.unprepare(target);
+            }
+        }
+        let targets = &self.targets;
+        self.projects[ix.at()]
+            .armed
+            .retain(|target| matches!(targets[target.at()].preparing, Preparing::Armed(_)));
+    }
+
+    fn may_prepare(&self, ix: TargetIx) -> bool {
+        let target = &self.targets[ix.at()];
+        let ahead = self.wall + PREPARE_AHEAD;
+        self.campaign_gate(target.campaign).is_ok()
+            && target.row.held_by.is_none()
+            && (self.time_gate(target.campaign, target.project, self.wall).is_ok()
+                || self.time_gate(target.campaign, target.project, ahead).is_ok())
+    }
+
+    pub(super) fn unprepare(&mut self, ix: TargetIx) {
+        if self.targets[ix.at()].preparing != Preparing::No {
+            self.edit(ix, |target| target.preparing = Preparing::No);
+        }
+    }
+
+    fn start_armed(&mut self, ix: ProjectIx) {
+        let armed: Vec<TargetIx> = self.projects[ix.at()].armed.iter().copied().collect();
+        for target in armed {
+            if self.project_backoff_until(ix).is_some() || !self.credential_has_room(ix) {
+                break;
+            }
+            if self.gate_for(target, self.wall).is_err() || !self.has_budget_for_intent(target) {
+                continue;
+            }
+            if !self.circuit_lets_through(ix) {
+                break;
+            }
+            let now = self.now;
+            if !self.projects[ix.at()].starts.draw(now) {
+                let at = self.projects[ix.at()].starts.next_at(now).max(now + Millis(1));
+                self.wake_project(ix, at);
+                break;
+            }
+            self.touch_project(ix);
+            self.projects[ix.at()].armed.retain(|&other| other != target);
+            self.commit_intent(target);
+        }
+    }
+
+    /// After the circuit's backoff one start may go, once a read succeeded.
+    fn circuit_lets_through(&self, ix: ProjectIx) -> bool {
+        let project = &self.projects[ix.at()];
+        let sending = || {
+            let submitting =
+                |ix: &TargetIx| self.targets[ix.at()].row.state == TargetState::Submitting;
+            project.in_flight.iter().any(submitting)
+        };
+        match project.circuit {
+            Circuit::Closed => true,
+            Circuit::Open { .. } => false,
+            Circuit::HalfOpen { read_succeeded } => read_succeeded && !sending(),
+        }
+    }
+
+    /// With `strict`, failures consume concurrency (rule S8).
+    fn has_budget_for_intent(&self, ix: TargetIx) -> bool {
+        let campaign = self.targets[ix.at()].campaign;
+        self.strict_cap(campaign).is_none_or(|cap| self.campaigns[campaign.at()].in_flight() < cap)
+    }
+
+    /// How many may be in flight at most with a strict budget.
+    fn strict_cap(&self, ix: CampaignIx) -> Option<u32> {
+        let campaign = &self.campaigns[ix.at()];
+        let budget = self.settings.campaigns.get(&campaign.name)?.failure_budget;
+        match budget.max_failures {
+            MaxFailures::Count(most) if budget.strict => {
+                // A troubled target in flight is a strike and a slot: it counts once.
+                Some(most.saturating_sub(campaign.strikes))
+            }
+            _ => None,
+        }
+    }
+
+    fn prepare_more(&mut self, ix: ProjectIx) {
+        if self.project_gate(ix).is_err()
+            || self.process_gate().is_err()
+            || self.is_frozen_by_file
+            || self.credentials[self.projects[ix.at()].credential.at()].stopped.is_some()
+        {
+            return;
+        }
+        if let Some(until) = self.project_backoff_until(ix) {
+            let at = self.steady_at(until);
+            return self.wake_project(ix, at);
+        }
+        let now = self.now;
+        let starts = &self.projects[ix.at()].starts;
+        let mut tokens = starts.tokens_by(now + TOKENS_AHEAD);
+        if matches!(self.projects[ix.at()].circuit, Circuit::HalfOpen { .. }) {
+            tokens = tokens.min(1);
+        }
+        while self.projects[ix.at()].preparing < tokens {
+            match self.next_candidate(ix) {
+                Some(target) => self.prepare(target),
+                None => return,
+            }
+        }
+        // Tokens are short: look again when the next one comes near.
+        let next = self.projects[ix.at()].starts.next_at(now);
+        let near = next - TOKENS_AHEAD;
+        let at = if near > now { near } else { next };
+        if at > now && self.has_candidates(ix) {
+            self.wake_project(ix, at);
+        }
+    }
+
+    fn project_has_slot(&self, ix: ProjectIx) -> bool {
+        let project = &self.projects[ix.at()];
+        let policy = self.settings.projects.get(&project.name);
+        policy.is_some_and(|policy| project.occupied < policy.max_in_flight)
+    }
+
+    fn campaign_has_slot(&self, ix: CampaignIx) -> bool {
+        let campaign = &self.campaigns[ix.at()];
+        let policy = self.settings.campaigns.get(&campaign.name);
+        policy.is_some_and(|policy| campaign.occupied < policy.max_in_flight)
+            && self.strict_cap(ix).is_none_or(|cap| campaign.occupied < cap)
+    }
+
+    /// The campaigns take turns, so that a large one does not starve a small one.
+    fn next_candidate(&mut self, ix: ProjectIx) -> Option<TargetIx> {
+        if !self.project_has_slot(ix) {
+            return None;
+        }
+        let count = self.campaigns.len();
+        let first = self.projects[ix.at()].turn;
+        for step in 0..count {
+            let at = (first + step) % count;
+            let campaign = CampaignIx(at as u32);
+            if !self.campaign_may_prepare(campaign, ix) {
+                continue;
+            }
+            if let Some(target) = self.first_ready(campaign, ix) {
+                self.projects[ix.at()].turn = (at + 1) % count;
+                return Some(target);
+            }
+        }
+        None
+    }
+
+    fn campaign_may_prepare(&self, campaign: CampaignIx, project: ProjectIx) -> bool {
+        let ahead = self.wall + PREPARE_AHEAD;
+        self.campaigns[campaign.at()].calendars.contains_key(&project)
+            && self.campaign_gate(campaign).is_ok()
+            && self.campaign_has_slot(campaign)
+            && (self.time_gate(campaign, project, self.wall).is_ok()
+                || self.time_gate(campaign, project, ahead).is_ok())
+    }
+
+    fn first_ready(&mut self, campaign: CampaignIx, project: ProjectIx) -> Option<TargetIx> {
+        let campaign = &mut self.campaigns[campaign.at()];
+        (0..=campaign.detail.wave).find_map(|wave| campaign.ready.first(QueueKey { project, wave }))
+    }
+
+    fn has_candidates(&self, project: ProjectIx) -> bool {
+        self.campaigns.iter().any(|campaign| {
+            (0..=campaign.detail.wave)
+                .any(|wave| !campaign.ready.is_empty(QueueKey { project, wave }))
+        }) || !self.projects[project.at()].armed.is_empty()
+    }
+
+    /// Takes a slot and asks for what is missing: a fresh version answer, then the last look.
+    fn prepare(&mut self, ix: TargetIx) {
+        let target = &self.targets[ix.at()];
+        let project = target.project;
+        let fresh = target.row.detail.versions_at.is_some_and(|at| self.wall - at < VERSIONS_LAST);
+        if fresh {
+            self.edit(ix, |target| target.preparing = Preparing::Look);
+            self.want(project, Purpose::LastLook(ix));
+        } else {
+            self.edit(ix, |target| target.preparing = Preparing::Versions);
+            self.want(project, Purpose::VersionsAgain(ix));
+        }
+    }
+
+    /// The last look was good: the target waits for its token.
+    pub(super) fn arm(&mut self, ix: TargetIx) {
+        let now = self.now;
+        self.edit(ix, |target| target.preparing = Preparing::Armed(now));
+        let project = self.targets[ix.at()].project;
+        self.projects[project.at()].armed.push_back(ix);
+        self.wake_project(project, now + LOOK_LASTS);
+    }
+
+    fn commit_intent(&mut self, ix: TargetIx) {
+        let (wall, now) = (self.wall, self.now);
+        let Some(body) = self.body_for(ix) else { return self.unprepare(ix) };
+        let target = &self.targets[ix.at()];
+        let project = target.project;
+        let interval = self.campaigns[target.campaign.at()].calendars[&project].interval.as_ref();
+        let last_start = interval.map_or(wall, |interval| interval.last_start);
+        let not_after = (wall + TICKET_LASTS).min(last_start);
+        let skew = self.projects[project.at()].skew.unwrap_or_default();
+        self.edit(ix, |target| {
+            let row = &mut target.row;
+            row.state = TargetState::Submitting;
+            row.entered_at = wall;
+            row.number += 1;
+            row.not_before = None;
+            row.detail.started_at.get_or_insert(wall);
+            row.detail.flight = Some(Box::default());
+            target.preparing = Preparing::No;
+        });
+        let row = &self.targets[ix.at()].row;
+        let versions = row.detail.versions.clone().unwrap_or_default();
+        let attempt = AttemptRow {
+            id: self.attempt_id(ix),
+            body: body.clone(),
+            intent_at: wall,
+            not_after,
+            versions_before: versions.clone(),
+            known_tasks: Vec::new(),
+            service_task_before: None,
+            cloud_intent_at: wall + skew,
+            outcome: AttemptOutcome::Open,
+            ended_at: None,
+        };
+        let submit = Submit {
+            attempt: attempt.id.clone(),
+            project: row.id.project.clone(),
+            instance: row.id.instance.clone(),
+            body: body.clone(),
+            not_after: self.steady_at(not_after),
+        };
+        let known_tasks = attempt.known_tasks.clone();
+        self.changes().attempts.push(attempt.clone());
+        self.attempts.insert(ix, attempt);
+        let credential = self.projects[project.at()].credential;
+        self.credentials[credential.at()].in_flight += 1;
+        self.record_target(ix, Fact::Intent { body, not_after, versions, known_tasks });
+        self.out.requests.push(Request::Submit(submit));
+        debug_assert!(submit_in_time(now, self.steady_at(not_after)));
+    }
+
+    pub(super) fn attempt_id(&self, ix: TargetIx) -> crate::model::AttemptId {
+        let row = &self.targets[ix.at()].row;
+        crate::model::AttemptId { target: row.id.clone(), round: row.round, number: row.number }
+    }
+
+    /// The parts that the campaign asks for and this instance can upgrade; `None` if there is none
+    /// (rule S10).
+    pub(super) fn body_for(&self, ix: TargetIx) -> Option<UpgradeBody> {
+        let target = &self.targets[ix.at()];
+        let policy = self.settings.campaigns.get(&target.row.id.campaign)?;
+        let versions = target.row.detail.versions.as_ref()?;
+        let wanted = |wish: &Option<std::sync::Arc<str>>, part: &crate::model::PartVersion| {
+            wish.clone().filter(|wish| part.upgradable && part.current.as_ref() != Some(wish))
+        };
+        let proxy = wanted(&policy.proxy, &versions.proxy);
+        let body = UpgradeBody { engine: wanted(&policy.engine, &versions.engine), proxy };
+        Some(body).filter(|body| !body.is_empty())
+    }
+
+    /// After a backoff or a conflict: back in the queue at `not_before`.
+    pub(super) fn wake_target(&mut self, ix: TargetIx, at: Steady) {
+        self.timers.push(at, Timer::Target(ix));
+    }
+
+    /// Whether the group, campaign or project cap is what stops this target, in that order.
+    pub(super) fn cap_hold(&self, ix: TargetIx) -> Option<(HoldKind, String)> {
+        let target = &self.targets[ix.at()];
+        let campaign = &self.campaigns[target.campaign.at()];
+        if let Some(group) = campaign.ready.full_group(target.lane) {
+            let (used, limit) = (group.used, group.limit);
+            let detail = format!("{} has {used} of {limit} unavailable", group.label);
+            return Some((HoldKind::DisruptionBudget, detail));
+        }
+        if !self.campaign_has_slot(target.campaign) {
+            let detail = format!("{} in flight in the campaign", campaign.occupied);
+            return Some((HoldKind::MaxInFlight, detail));
+        }
+        if !self.project_has_slot(target.project) {
+            let occupied = self.projects[target.project.at()].occupied;
+            return Some((HoldKind::MaxInFlight, format!("{occupied} in flight in the project")));
+        }
+        None
+    }
+}
+
+/// A ticket is never issued after its own end.
+fn submit_in_time(now: Steady, not_after: Steady) -> bool {
+    now <= not_after
+}

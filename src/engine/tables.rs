@@ -1,0 +1,275 @@
+//! The engine's tables: targets, instances, campaigns, projects, credentials as they stand in
+//! memory. Rows hold what is kept; beside them stands what a restart derives again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::model::calendar::{Calendar, Interval};
+use crate::model::{
+    CampaignName, CredentialName, Instance, InstanceId, Millis, ProjectName, Steady, Task, TaskId,
+    Versions, Wall,
+};
+
+use super::index::{CampaignIx, CredentialIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
+use super::quota::Bucket;
+use super::reads::ReadQueue;
+use super::ready::Ready;
+use super::rows::{CampaignDetail, ProjectDetail, TargetRow};
+use super::state::{CampaignState, TargetState};
+
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) row: TargetRow,
+    pub(super) campaign: CampaignIx,
+    pub(super) project: ProjectIx,
+    pub(super) instance: InstanceIx,
+    pub(super) lane: LaneIx,
+    pub(super) preparing: Preparing,
+    pub(super) is_queued: bool,
+    pub(super) is_touched: bool,
+    /// Grows with every change of state or preparation: an answer to an earlier one is stale.
+    pub(super) epoch: u32,
+    /// Reads in a row that failed.
+    pub(super) read_failures: u32,
+    pub(super) look: Option<Box<LookInProgress>>,
+    /// Versions were read and leave something to do, or nothing is known yet.
+    pub(super) verdict_read: bool,
+}
+
+/// How far the last checks before an intent have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Preparing {
+    No,
+    /// A slot is kept while the version is read again.
+    Versions,
+    /// A slot is kept while the instance is looked at.
+    Look,
+    /// Looked at, RUNNING and idle, at this instant: it waits for a token.
+    Armed(Steady),
+}
+
+/// What one look at an uncertain attempt has brought so far.
+#[derive(Debug)]
+pub(super) struct LookInProgress {
+    pub(super) begun_at: Wall,
+    pub(super) instance: Option<Instance>,
+    pub(super) versions: Option<Versions>,
+    pub(super) tasks: Vec<Task>,
+    pub(super) tasks_done: bool,
+}
+
+/// What a target adds to the counters of its campaign, wave, project and groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) state: TargetState,
+    /// In flight or being prepared: takes a slot of every cap.
+    pub(super) occupies: bool,
+    /// Counts against the failure budget (rule S8).
+    pub(super) strike: bool,
+    pub(super) unacknowledged_failure: bool,
+    pub(super) overdue: bool,
+    pub(super) needs_operator: bool,
+    pub(super) preparing: bool,
+}
+
+impl Target {
+    pub(super) fn tally(&self) -> Tally {
+        let row = &self.row;
+        let failed = row.state == TargetState::Failed;
+        let troubled = row.state.is_in_flight() && (row.overdue || row.needs_operator.is_some());
+        Tally {
+            state: row.state,
+            occupies: row.state.is_in_flight() || self.preparing != Preparing::No,
+            strike: (failed || troubled) && !row.acknowledged,
+            unacknowledged_failure: failed && !row.acknowledged,
+            overdue: row.state.is_in_flight() && row.overdue,
+            needs_operator: row.needs_operator.is_some(),
+            preparing: self.preparing != Preparing::No,
+        }
+    }
+}
+
+/// One instance that some campaign selects.
+#[derive(Debug)]
+pub(super) struct KnownInstance {
+    pub(super) project: ProjectIx,
+    pub(super) name: Arc<str>,
+    /// Its targets, one per campaign.
+    pub(super) targets: Vec<TargetIx>,
+    /// The full sweep that last showed it.
+    pub(super) seen_in_sweep: u64,
+    /// Hash of the facts in its row: a change writes the row again.
+    pub(super) facts: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Campaign {
+    pub(super) name: CampaignName,
+    /// `None` until it is planned.
+    pub(super) state: Option<CampaignState>,
+    pub(super) detail: CampaignDetail,
+    pub(super) is_touched: bool,
+    pub(super) selection_empty: bool,
+    pub(super) ready: Ready,
+    pub(super) targets: Vec<TargetIx>,
+    pub(super) counts: [u32; TargetState::ALL.len()],
+    pub(super) waves: Vec<WaveCounts>,
+    pub(super) occupied: u32,
+    pub(super) preparing: u32,
+    pub(super) strikes: u32,
+    pub(super) overdue: u32,
+    pub(super) needs_operator: u32,
+    /// Per project of the campaign.
+    pub(super) calendars: BTreeMap<ProjectIx, CampaignCalendar>,
+    /// Waves have to be looked at again.
+    pub(super) is_dirty: bool,
+    pub(super) budget_dirty: bool,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct WaveCounts {
+    pub(super) open: u32,
+    pub(super) succeeded: u32,
+    pub(super) failed: u32,
+    pub(super) skipped: u32,
+    pub(super) unacknowledged_failures: u32,
+}
+
+/// A campaign's windows in one project, and the interval that counts now.
+#[derive(Debug, Default)]
+pub(super) struct CampaignCalendar {
+    pub(super) calendar: Calendar,
+    /// The interval that contains now, or the next one.
+    pub(super) interval: Option<Interval>,
+    /// The interval that was announced as open and not yet as closed.
+    pub(super) announced: Option<Interval>,
+    /// Stands as an earlier process left it: its opening may have been announced.
+    pub(super) restored: bool,
+}
+
+impl Campaign {
+    pub(super) fn count(&self, state: TargetState) -> u32 {
+        self.counts[state as usize]
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        TargetState::ALL
+            .into_iter()
+            .filter(|state| state.is_in_flight())
+            .map(|state| self.count(state))
+            .sum()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state.is_some_and(CampaignState::is_over)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) name: ProjectName,
+    pub(super) detail: ProjectDetail,
+    pub(super) is_touched: bool,
+    pub(super) credential: CredentialIx,
+    pub(super) starts: Bucket,
+    pub(super) reads: Bucket,
+    pub(super) queue: ReadQueue,
+    pub(super) occupied: u32,
+    pub(super) in_flight: BTreeSet<TargetIx>,
+    pub(super) preparing: u32,
+    /// Looked at and waiting for a token, in order.
+    pub(super) armed: VecDeque<TargetIx>,
+    pub(super) circuit: Circuit,
+    /// Uncertain or not-sent answers in a row.
+    pub(super) unclear_run: u32,
+    pub(super) circuit_opened_times: u32,
+    /// Instances in a row that were answered 403.
+    pub(super) forbidden: Vec<InstanceIx>,
+    /// Cloud clock minus ours, once an answer told it.
+    pub(super) skew: Option<Millis>,
+    pub(super) sweep: Option<Sweep>,
+    pub(super) sweep_due: Steady,
+    pub(super) sweep_failures: u32,
+    /// What the last full sweep showed, while a campaign still has to be planned from it.
+    pub(super) inventory: Vec<Instance>,
+    /// A full sweep has ended since the campaigns that wait for a plan appeared.
+    pub(super) is_swept_by_us: bool,
+    pub(super) watch: WatchState,
+    /// The next instant at which it is looked at anyway.
+    pub(super) wakes_at: Option<Steady>,
+    /// The campaign that was asked first the last time.
+    pub(super) turn: usize,
+    pub(super) is_dirty: bool,
+}
+
+/// The project's own pause after several unclear answers in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Circuit {
+    Closed,
+    Open {
+        until: Steady,
+    },
+    /// The backoff is over; one start may go once a read succeeded.
+    HalfOpen {
+        read_succeeded: bool,
+    },
+}
+
+/// A sweep of the instance list under way.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    pub(super) offset: usize,
+    pub(super) seen: BTreeMap<InstanceId, Instance>,
+    pub(super) rows: usize,
+}
+
+/// Watching through the task centre or the instance list: one sweep for all running targets.
+#[derive(Debug, Default)]
+pub(super) struct WatchState {
+    pub(super) sweep: Option<WatchSweep>,
+    pub(super) due: Option<Steady>,
+    pub(super) misses: u32,
+    /// The task whose id is looked for in the centre and the list.
+    pub(super) probe: Option<Probe>,
+}
+
+#[derive(Debug)]
+pub(super) struct WatchSweep {
+    pub(super) offset: usize,
+    pub(super) since: Wall,
+    pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) instances: BTreeMap<InstanceId, Instance>,
+    /// Targets that were running when the sweep began: only these can be missed.
+    pub(super) begun_at: Wall,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    pub(super) task: TaskId,
+    pub(super) instance: InstanceId,
+    pub(super) since: Wall,
+}
+
+#[derive(Debug)]
+pub(super) struct Credential {
+    pub(super) name: CredentialName,
+    pub(super) renewable: bool,
+    pub(super) fingerprint: Arc<str>,
+    /// An answer has shown that it works, since the start or the last renewal.
+    pub(super) proven: bool,
+    pub(super) in_flight: u32,
+    pub(super) stopped: Option<Arc<str>>,
+    pub(super) renewal: Renewal,
+    pub(super) renewal_failures: u32,
+    pub(super) is_touched: bool,
+    pub(super) projects: Vec<ProjectIx>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// May be tried once when the credential is refused.
+    Possible,
+    UnderWay,
+    /// Renewed, and not yet proven since: a second refusal stops it for good.
+    Unproven,
+}

@@ -1,0 +1,368 @@
+//! Watching running tasks with the fewest reads that work in a project.
+//!
+//! It starts per instance. With the first accepted task the task centre and the instance list are
+//! probed: where its id shows, one sweep serves all running targets. A strategy that misses three
+//! times gives way to watching per instance for a week.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::call::PAGE_ROWS;
+use crate::model::{Instance, Millis, ReadCall, Steady, Task, TaskStatus, draw};
+
+use super::Engine;
+use super::event::Fact;
+use super::index::{ProjectIx, TargetIx};
+use super::reads::Purpose;
+use super::rows::{VerifyAfter, WatchStrategy};
+use super::state::TargetState;
+use super::tables::{Probe, Project, WatchSweep};
+
+/// Watches in a row without the task, and the time they span, before it has vanished.
+const VANISHED_MISSES: u32 = 5;
+const VANISHED_AFTER: Millis = Millis::from_mins(2);
+
+/// Sweeps in a row that miss a task before the strategy is given up.
+const STRATEGY_MISSES: u32 = 3;
+
+/// A strategy that failed is probed again after this.
+const PROBE_AGAIN: Millis = Millis::from_hours(7 * 24);
+
+/// Overdue tasks are watched this much slower, at most every ten minutes.
+const OVERDUE_SLOWDOWN: i64 = 10;
+const OVERDUE_INTERVAL_MAX: Millis = Millis::from_mins(10);
+
+/// An overdue task needs an operator after this many times its timeout.
+const OPERATOR_TIMEOUTS: i64 = 4;
+
+impl Engine {
+    /// The task is known: watch it to its end.
+    pub(super) fn begin_watching(&mut self, ix: TargetIx) {
+        self.schedule_overdue(ix);
+        self.probe_strategies(ix);
+        let at = self.now + self.watch_interval(ix);
+        self.schedule_watch(ix, at);
+    }
+
+    /// The next watch of this target, at `at` or with the sweep that serves it.
+    pub(super) fn schedule_watch(&mut self, ix: TargetIx, at: Steady) {
+        if at == self.now {
+            self.schedule_overdue(ix);
+        }
+        let project = self.targets[ix.at()].project;
+        if self.projects[project.at()].detail.watch == WatchStrategy::PerInstance {
+            return self.want_at(project, Purpose::Watch { target: ix, offset: 0 }, at);
+        }
+        let watch = &mut self.projects[project.at()].watch;
+        let due = watch.due.map_or(at, |due| due.min(at));
+        watch.due = Some(due);
+        self.wake_project(project, due);
+        self.begin_due_watch(project);
+    }
+
+    fn schedule_overdue(&mut self, ix: TargetIx) {
+        let row = &self.targets[ix.at()].row;
+        let since = row.detail.flight.as_deref().and_then(|flight| flight.running_since);
+        let (since, timeout) = (since.unwrap_or(self.wall), self.task_timeout(ix));
+        let wait = if row.overdue { Millis(timeout.0 * OPERATOR_TIMEOUTS) } else { timeout };
+        if row.needs_operator.is_none() {
+            let at = self.steady_at(since + wait).max(self.now + Millis(1));
+            self.wake_target(ix, at);
+        }
+    }
+
+    pub(super) fn judge_overdue(&mut self, ix: TargetIx) {
+        let row = &self.targets[ix.at()].row;
+        let Some(since) = row.detail.flight.as_deref().and_then(|flight| flight.running_since)
+        else {
+            return;
+        };
+        let (after, timeout) = (self.wall - since, self.task_timeout(ix));
+        if !row.overdue && after >= timeout {
+            self.edit(ix, |target| target.row.overdue = true);
+            self.record_target(ix, Fact::Overdue { after });
+            self.schedule_overdue(ix);
+        } else if row.overdue && after >= Millis(timeout.0 * OPERATOR_TIMEOUTS) {
+            self.call_operator(
+                ix,
+                &format!("its task has run for {after}, four times its timeout"),
+            );
+        }
+    }
+
+    /// The interval, spread by ± 20 %, stretched for an overdue task.
+    fn watch_interval(&self, ix: TargetIx) -> Millis {
+        let (interval, id) = (self.poll_interval(ix), self.targets[ix.at()].row.id.to_string());
+        let drawn = draw::unit(self.seed_of(ix), "watch", &id, self.now.0.unsigned_abs());
+        let interval = draw::spread(interval, drawn);
+        if self.targets[ix.at()].row.overdue {
+            return Millis(interval.0 * OVERDUE_SLOWDOWN).min(OVERDUE_INTERVAL_MAX.max(interval));
+        }
+        interval
+    }
+
+    pub(super) fn watched_tasks(
+        &mut self,
+        ix: TargetIx,
+        offset: usize,
+        tasks: &[Task],
+        more: bool,
+    ) {
+        let Some(id) = self.targets[ix.at()].row.task.clone() else {
+            return self.task_missed(ix);
+        };
+        let project = self.targets[ix.at()].project;
+        match tasks.iter().find(|task| task.id == id) {
+            Some(task) => self.task_seen(ix, task),
+            None if more => return self.want(project, Purpose::Watch { target: ix, offset }),
+            None => self.task_missed(ix),
+        }
+        self.watch_on(ix);
+    }
+
+    fn watch_on(&mut self, ix: TargetIx) {
+        if self.targets[ix.at()].row.state == TargetState::Running {
+            let at = self.now + self.watch_interval(ix);
+            self.schedule_watch(ix, at);
+        }
+    }
+
+    fn task_seen(&mut self, ix: TargetIx, task: &Task) {
+        self.learn_ours(ix, task);
+        let flight = self.targets[ix.at()].row.detail.flight.as_deref();
+        if flight.is_some_and(|flight| flight.misses > 0 || flight.gone_looks > 0) {
+            self.edit(ix, |target| {
+                if let Some(flight) = &mut target.row.detail.flight {
+                    (flight.misses, flight.first_miss_at, flight.gone_looks) = (0, None, 0);
+                }
+            });
+        }
+        let code = task.error_code.clone();
+        match &task.status {
+            TaskStatus::Open => self.task_word(ix, "EXECUTING".into()),
+            TaskStatus::Unknown(word) => self.task_word(ix, word.clone()),
+            TaskStatus::Succeeded => {
+                self.enter_verifying(ix, VerifyAfter::Success);
+                self.record_target(ix, Fact::TaskEnded { succeeded: true, code: None });
+            }
+            TaskStatus::Failed => {
+                self.enter_verifying(ix, VerifyAfter::TaskFailed(code.clone()));
+                self.record_target(ix, Fact::TaskEnded { succeeded: false, code });
+            }
+        }
+    }
+
+    fn task_word(&mut self, ix: TargetIx, word: Arc<str>) {
+        let flight = self.targets[ix.at()].row.detail.flight.as_deref();
+        if flight.is_some_and(|flight| flight.word.as_ref() == Some(&word)) {
+            return;
+        }
+        let noted = word.clone();
+        self.edit(ix, |target| {
+            if let Some(flight) = &mut target.row.detail.flight {
+                flight.word = Some(noted);
+            }
+        });
+        self.record_target(ix, Fact::TaskStatus { word });
+    }
+
+    fn task_missed(&mut self, ix: TargetIx) {
+        let wall = self.wall;
+        let mut vanished = None;
+        self.edit(ix, |target| {
+            let Some(flight) = &mut target.row.detail.flight else { return };
+            flight.misses += 1;
+            let first = *flight.first_miss_at.get_or_insert(wall);
+            if flight.misses >= VANISHED_MISSES && wall - first >= VANISHED_AFTER {
+                vanished = Some(flight.misses);
+            }
+        });
+        if let Some(misses) = vanished {
+            self.enter_verifying(ix, VerifyAfter::Vanished);
+            self.record_target(ix, Fact::TaskVanished { misses });
+        }
+    }
+
+    /// The first task whose id is ours tells our user id and how upgrades are called.
+    fn learn_ours(&mut self, ix: TargetIx, task: &Task) {
+        let project = self.targets[ix.at()].project;
+        let detail = &mut self.projects[project.at()].detail;
+        let Some(user) = task.user_id.clone().filter(|_| detail.own_user.is_none()) else { return };
+        detail.own_user = Some(user.clone());
+        detail.task_name = Some(task.name.clone());
+        self.touch_project(project);
+        let task_name = task.name.clone();
+        self.record_project(project, Fact::OwnUserLearned { user, task_name });
+    }
+
+    /// Looks for an accepted task in the centre and the list, once a week at most.
+    fn probe_strategies(&mut self, ix: TargetIx) {
+        let (target, wall) = (&self.targets[ix.at()], self.wall);
+        let (ix_project, instance) = (target.project, target.row.id.instance.clone());
+        let Some(task) = target.row.task.clone() else { return };
+        let since = self.tasks_since(ix);
+        let delay = self.poll_interval(ix);
+        let project = &mut self.projects[ix_project.at()];
+        let probed = project.detail.watch_probed_at.is_some_and(|at| wall - at < PROBE_AGAIN);
+        if probed || project.watch.probe.is_some() {
+            return;
+        }
+        project.watch.probe = Some(Probe { task, instance, since });
+        // The task may take a moment to show.
+        self.want_at(ix_project, Purpose::ProbeCentre, self.now + delay);
+    }
+
+    pub(super) fn probed_centre(&mut self, ix: ProjectIx, tasks: &[Task]) {
+        let Some(probe) = &self.projects[ix.at()].watch.probe else { return };
+        if tasks.iter().any(|task| task.id == probe.task) {
+            self.choose_strategy(ix, WatchStrategy::TaskCentre, "the task centre shows our task");
+        } else {
+            self.want(ix, Purpose::ProbeList);
+        }
+    }
+
+    pub(super) fn probed_list(&mut self, ix: ProjectIx, instances: &[Instance]) {
+        let Some(probe) = &self.projects[ix.at()].watch.probe else { return };
+        let shown = instances.iter().any(|instance| {
+            instance.id == probe.instance && instance.service_task_id.as_ref() == Some(&probe.task)
+        });
+        if shown {
+            self.choose_strategy(ix, WatchStrategy::InstanceList, "the list shows our task");
+        } else {
+            self.choose_strategy(
+                ix,
+                WatchStrategy::PerInstance,
+                "only the instance shows our task",
+            );
+        }
+    }
+
+    fn choose_strategy(&mut self, ix: ProjectIx, strategy: WatchStrategy, why: &str) {
+        let wall = self.wall;
+        let project = &mut self.projects[ix.at()];
+        let before = std::mem::replace(&mut project.detail.watch, strategy);
+        project.detail.watch_probed_at = Some(wall);
+        project.watch.probe = None;
+        project.watch.misses = 0;
+        self.touch_project(ix);
+        if before != strategy {
+            self.record_project(ix, Fact::WatchChanged { strategy, why: why.into() });
+        }
+    }
+
+    /// The sweep or probe cannot work here: per instance from now on.
+    pub(super) fn watch_unusable(&mut self, ix: ProjectIx, why: &str) {
+        self.projects[ix.at()].watch.sweep = None;
+        self.projects[ix.at()].watch.due = None;
+        self.choose_strategy(ix, WatchStrategy::PerInstance, why);
+        for target in self.running(ix) {
+            let at = self.now + self.watch_interval(target);
+            self.schedule_watch(target, at);
+        }
+    }
+
+    fn running(&self, ix: ProjectIx) -> Vec<TargetIx> {
+        let in_flight = self.projects[ix.at()].in_flight.iter().copied();
+        in_flight
+            .filter(|target| self.targets[target.at()].row.state == TargetState::Running)
+            .collect()
+    }
+
+    pub(super) fn begin_due_watch(&mut self, ix: ProjectIx) {
+        let watch = &self.projects[ix.at()].watch;
+        if watch.sweep.is_some() || watch.due.is_none_or(|due| due > self.now) {
+            return;
+        }
+        self.projects[ix.at()].watch.due = None;
+        let since = self.running(ix).into_iter().map(|target| self.tasks_since(target)).min();
+        let Some(since) = since else { return };
+        self.projects[ix.at()].watch.sweep = Some(WatchSweep {
+            offset: 0,
+            since,
+            tasks: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            begun_at: self.wall,
+        });
+        self.want(ix, Purpose::WatchSweep);
+    }
+
+    pub(super) fn watch_sweep_call(&self, project: &Project) -> ReadCall {
+        let (since, offset) = project
+            .watch
+            .sweep
+            .as_ref()
+            .map_or((self.wall, 0), |sweep| (sweep.since, sweep.offset));
+        match project.detail.watch {
+            WatchStrategy::InstanceList => ReadCall::InventoryPage { offset },
+            WatchStrategy::TaskCentre | WatchStrategy::PerInstance => {
+                ReadCall::TaskCentre { since, offset }
+            }
+        }
+    }
+
+    pub(super) fn watch_centre_page(&mut self, ix: ProjectIx, tasks: Vec<Task>, rows: usize) {
+        let Some(sweep) = &mut self.projects[ix.at()].watch.sweep else { return };
+        sweep.offset += rows;
+        sweep.tasks.extend(tasks.into_iter().map(|task| (task.id.clone(), task)));
+        if rows >= PAGE_ROWS {
+            return self.want(ix, Purpose::WatchSweep);
+        }
+        self.finish_watch_sweep(ix, |engine, sweep, target| {
+            let id = engine.targets[target.at()].row.task.as_ref();
+            let Some(task) = id.and_then(|id| sweep.tasks.get(id)) else { return false };
+            engine.task_seen(target, task);
+            true
+        });
+    }
+
+    pub(super) fn watch_list_page(
+        &mut self,
+        ix: ProjectIx,
+        instances: Vec<Instance>,
+        rows: usize,
+        total: Option<usize>,
+    ) {
+        let Some(sweep) = &mut self.projects[ix.at()].watch.sweep else { return };
+        sweep.offset += rows;
+        let more = rows >= PAGE_ROWS && total.is_none_or(|total| sweep.offset < total);
+        sweep.instances.extend(instances.into_iter().map(|row| (row.id.clone(), row)));
+        if more {
+            return self.want(ix, Purpose::WatchSweep);
+        }
+        self.finish_watch_sweep(ix, |engine, sweep, target| {
+            let row = &engine.targets[target.at()].row;
+            let Some(shown) = sweep.instances.get(&row.id.instance) else { return false };
+            if shown.service_task_id != row.task {
+                // Over, or replaced: the instance's own list tells how it ended.
+                engine.want(ix, Purpose::Watch { target, offset: 0 });
+            }
+            true
+        });
+    }
+
+    fn finish_watch_sweep(
+        &mut self,
+        ix: ProjectIx,
+        see: impl Fn(&mut Engine, &WatchSweep, TargetIx) -> bool,
+    ) {
+        let Some(sweep) = self.projects[ix.at()].watch.sweep.take() else { return };
+        let mut missed = false;
+        for target in self.running(ix) {
+            let flight = self.targets[target.at()].row.detail.flight.as_deref();
+            let since = flight.and_then(|flight| flight.running_since);
+            let seen = see(self, &sweep, target);
+            missed |= !seen && since.is_some_and(|since| since < sweep.begun_at);
+        }
+        let watch = &mut self.projects[ix.at()].watch;
+        watch.misses = if missed { watch.misses + 1 } else { 0 };
+        if watch.misses >= STRATEGY_MISSES {
+            return self.watch_unusable(ix, "a running task was missed three times");
+        }
+        let next = self.running(ix).into_iter().map(|target| self.watch_interval(target)).min();
+        if let Some(interval) = next {
+            let due = self.now + interval;
+            self.projects[ix.at()].watch.due = Some(due);
+            self.wake_project(ix, due);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Waves: one opens after the one before is terminal, good, and baked (rule S7).
+
+use crate::model::Millis;
+
+use super::Engine;
+use super::event::Fact;
+use super::index::{CampaignIx, TargetIx};
+use super::ready::QueueKey;
+use super::state::{CampaignState, PauseCause};
+use super::timers::Timer;
+
+impl Engine {
+    /// Ends, bakes and opens waves as far as their targets allow.
+    pub(super) fn advance_waves(&mut self, ix: CampaignIx) {
+        if self.campaigns[ix.at()].detail.draining {
+            return self.end_drained(ix);
+        }
+        while self.campaigns[ix.at()].state == Some(CampaignState::Running) {
+            let campaign = &self.campaigns[ix.at()];
+            if campaign.waves.iter().all(|wave| wave.open == 0) {
+                return self.complete(ix);
+            }
+            let wave = campaign.detail.wave as usize;
+            let counts = &campaign.waves[wave];
+            if counts.open > 0 || wave + 1 >= campaign.waves.len() {
+                return;
+            }
+            if counts.unacknowledged_failures > 0 {
+                let targets = self.troubled(ix);
+                return self.pause(ix, PauseCause::WaveFailed, targets);
+            }
+            if !self.is_baked(ix) {
+                return;
+            }
+            self.open_next_wave(ix);
+        }
+    }
+
+    /// Ends the wave if that has not happened yet, and tells whether its bake is over.
+    fn is_baked(&mut self, ix: CampaignIx) -> bool {
+        let wall = self.wall;
+        let campaign = &self.campaigns[ix.at()];
+        let wave = campaign.detail.wave;
+        if campaign.detail.wave_ended_at.is_none() {
+            let counts = campaign.waves[wave as usize].clone();
+            // A wave in which nothing was upgraded has nothing to watch.
+            let executed = counts.succeeded + counts.failed > 0;
+            let bake = campaign.detail.waves[wave as usize].bake;
+            let bake = if executed { bake } else { Millis::ZERO };
+            let until = wall + bake;
+            let detail = &mut self.campaigns[ix.at()].detail;
+            detail.wave_ended_at = Some(wall);
+            detail.bake_until = Some(until);
+            self.touch_campaign(ix);
+            let (succeeded, failed, skipped) = (counts.succeeded, counts.failed, counts.skipped);
+            self.record_campaign(ix, Fact::WaveEnded { wave, succeeded, failed, skipped });
+            if bake > Millis::ZERO {
+                self.record_campaign(ix, Fact::BakeStarted { wave, until });
+            }
+        }
+        let until = self.campaigns[ix.at()].detail.bake_until.unwrap_or(wall);
+        if until > wall {
+            let at = self.steady_at(until);
+            self.timers.push(at, Timer::Campaign(ix));
+        }
+        until <= wall
+    }
+
+    pub(super) fn open_next_wave(&mut self, ix: CampaignIx) {
+        let detail = &mut self.campaigns[ix.at()].detail;
+        detail.wave += 1;
+        detail.wave_ended_at = None;
+        detail.bake_until = None;
+        self.touch_campaign(ix);
+        self.record_wave_opened(ix);
+        self.mark_projects_of(ix);
+    }
+
+    pub(super) fn record_wave_opened(&mut self, ix: CampaignIx) {
+        let detail = &self.campaigns[ix.at()].detail;
+        let wave = detail.wave;
+        let name = detail.waves[wave as usize].name.clone();
+        self.record_campaign(ix, Fact::WaveOpened { wave, name });
+    }
+
+    /// Moves a pending target to another wave.
+    pub(super) fn move_to_wave(&mut self, ix: TargetIx, wave: u32) {
+        let target = &self.targets[ix.at()];
+        let (campaign, lane, rank) = (target.campaign, target.lane, target.row.rank);
+        let key = QueueKey { project: target.project, wave: target.row.wave };
+        let before = target.row.wave as usize;
+        if target.is_queued {
+            self.campaigns[campaign.at()].ready.remove(key, lane, rank, ix);
+            self.targets[ix.at()].is_queued = false;
+        }
+        self.campaigns[campaign.at()].waves[before].open -= 1;
+        self.campaigns[campaign.at()].waves[wave as usize].open += 1;
+        self.targets[ix.at()].row.wave = wave;
+        self.touch_target(ix);
+        self.requeue(ix);
+        self.mark_campaign(campaign);
+    }
+
+    fn complete(&mut self, ix: CampaignIx) {
+        let failed = self.campaigns[ix.at()].waves.iter().any(|wave| wave.failed > 0);
+        let campaign = &mut self.campaigns[ix.at()];
+        campaign.state = Some(CampaignState::Completed);
+        campaign.detail.completed_with_failures = failed;
+        self.touch_campaign(ix);
+        self.record_campaign(ix, Fact::Completed { with_failures: failed });
+    }
+
+    fn end_drained(&mut self, ix: CampaignIx) {
+        let campaign = &mut self.campaigns[ix.at()];
+        if campaign.in_flight() > 0 || campaign.is_over() {
+            return;
+        }
+        campaign.state = Some(CampaignState::Aborted);
+        campaign.detail.draining = false;
+        campaign.detail.causes.clear();
+        self.touch_campaign(ix);
+        self.record_campaign(ix, Fact::Aborted);
+    }
+}
