@@ -16,6 +16,7 @@ mod transport;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::model::access::{Endpoint, Secrets};
@@ -87,6 +88,13 @@ struct Project {
     credential: Arc<Credential>,
 }
 
+impl fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let projects: Vec<_> = self.projects.keys().collect();
+        f.debug_struct("Cloud").field("projects", &projects).finish_non_exhaustive()
+    }
+}
+
 impl Cloud {
     /// Makes the clients; asks nobody. `daemon_id` goes into every User-Agent.
     pub fn new(
@@ -128,7 +136,8 @@ impl Cloud {
         last_check: impl Fn() -> Result<(), R> + Send + Sync + 'static,
     ) -> Submitted<R> {
         let Some(project) = self.projects.get(&order.project) else {
-            return unsent("the project is not configured");
+            let answer = SubmitAnswer::NotSent;
+            return Submitted::Answered(answer::local(answer, "the project is not configured"));
         };
         let project_id = &project.endpoint.project_id;
         let call = match request::upgrade(project_id, &order.instance, &order.body) {
@@ -145,7 +154,10 @@ impl Cloud {
         let agent = request::attempt_agent(&order.attempt.to_string(), &self.daemon_id);
         let request = match self.request(project, call, &grant, Some(&agent)) {
             Ok(request) => request,
-            Err(error) => return unsent(&error.to_string()),
+            Err(error) => {
+                let answer = SubmitAnswer::CredentialRefused { renewable: false };
+                return Submitted::Answered(answer::local(answer, &error.to_string()));
+            }
         };
         let check = LastCheck::new(last_check);
         let client = self.transport.submits(&project.dcs);
@@ -181,9 +193,10 @@ impl Cloud {
         let body_max = request.body_max;
         let grant =
             project.credential.grant(self.issuer(project)).await.map_err(answer::read_ungranted)?;
-        let request = self
-            .request(project, request, &grant, None)
-            .map_err(|error| answer::local(ReadFailure::Rejected, &error.to_string()))?;
+        let request = self.request(project, request, &grant, None).map_err(|error| {
+            let failure = ReadFailure::CredentialRefused { renewable: false };
+            answer::local(failure, &error.to_string())
+        })?;
         let client = self.transport.reads(&project.dcs);
         let outcome = transport::exchange(client, request, body_max).await;
         answer::Context::new(&project.credential, &grant, &*self.clock).read(call, outcome)
@@ -261,6 +274,65 @@ impl Project {
     }
 }
 
-fn unsent<R>(reason: &str) -> Submitted<R> {
-    Submitted::Answered(answer::local(SubmitAnswer::NotSent, reason))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Millis;
+
+    fn cloud(dcs: &str, credential: &str, ca_file: Option<&str>) -> Result<Cloud, CloudError> {
+        let endpoint = Endpoint {
+            region: "sim-1".into(),
+            project_id: "0123456789abcdef0123456789abcdef".into(),
+            credential: credential.into(),
+            dcs: dcs.into(),
+            iam: "http://127.0.0.1:1".into(),
+            ca_file: ca_file.map(Into::into),
+            proxy: None,
+            request_timeout: Millis::from_secs(30),
+        };
+        let secrets = Secrets::AccessKey {
+            access_key: "canary-access".into(),
+            secret_key: "canary-secret".into(),
+            security_token: Some("bad\nheader canary".into()),
+        };
+        Cloud::new(
+            [("p".into(), endpoint)].into(),
+            [("main".into(), secrets)].into(),
+            "daemon-1",
+            Arc::new(|| Wall(0)),
+        )
+    }
+
+    #[test]
+    fn what_cannot_work_is_told_before_the_first_request() {
+        let told = |result: Result<Cloud, CloudError>| match result {
+            Ok(cloud) => panic!("made {cloud:?}"),
+            Err(error) => match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            },
+        };
+        assert_eq!(
+            told(cloud("http://127.0.0.1:1", "other", None)),
+            "project p names the credential other, which there is not"
+        );
+        assert_eq!(
+            told(cloud("http://dcs.example.com", "main", None)),
+            "project p cannot be reached: \"http://dcs.example.com\" is no address of a service: \
+             https, or http on this machine"
+        );
+        let missing = told(cloud("https://dcs.example.com", "main", Some("/nowhere/ca.pem")));
+        assert!(missing.ends_with("cannot read the certificates in /nowhere/ca.pem"), "{missing}");
+        let no_pem = told(cloud("https://dcs.example.com", "main", Some("Cargo.toml")));
+        assert!(no_pem.ends_with("no PEM certificate in Cargo.toml"), "{no_pem}");
+    }
+
+    #[tokio::test]
+    async fn a_credential_that_fits_no_header_stops_the_credential_and_is_not_shown() {
+        let cloud = cloud("http://127.0.0.1:1", "main", None).unwrap();
+        let call = ReadCall::InventoryPage { offset: 0 };
+        let failed = cloud.read(&"p".into(), &call).await.unwrap_err();
+        assert_eq!(failed.answer, ReadFailure::CredentialRefused { renewable: false });
+        assert!(!format!("{failed:?} {cloud:?}").contains("canary"));
+    }
 }

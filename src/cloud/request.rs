@@ -41,10 +41,16 @@ pub enum Authority {
     Token(SecretString),
 }
 
-/// The id cannot stand in a path, where it would mean another call.
+/// There is no such call.
 #[derive(Debug, thiserror::Error)]
-#[error("the instance id is not usable in a path")]
-pub struct BadPath;
+pub enum BadCall {
+    /// It would mean another call.
+    #[error("the instance id is not usable in a path")]
+    Path,
+    /// What the cloud does with an empty object is unknown (API facts, section 3.4; rule S10).
+    #[error("the upgrade moves nothing")]
+    EmptyBody,
+}
 
 /// The request cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,7 @@ pub enum Unsendable {
     Address,
 }
 
+/// A header value came out of something that is configured, and in all likelihood secret.
 impl From<InvalidHeaderValue> for Unsendable {
     fn from(_: InvalidHeaderValue) -> Unsendable {
         Unsendable::Credential
@@ -63,7 +70,7 @@ impl From<InvalidHeaderValue> for Unsendable {
 }
 
 /// One read of DCS.
-pub fn read(project_id: &str, call: &ReadCall) -> Result<Call, BadPath> {
+pub fn read(project_id: &str, call: &ReadCall) -> Result<Call, BadCall> {
     let project = format!("/v2/{project_id}");
     let (path, query, body_max) = match call {
         ReadCall::InventoryPage { offset } => {
@@ -89,7 +96,10 @@ pub fn upgrade(
     project_id: &str,
     instance: &InstanceId,
     body: &UpgradeBody,
-) -> Result<Call, BadPath> {
+) -> Result<Call, BadCall> {
+    if body.is_empty() {
+        return Err(BadCall::EmptyBody);
+    }
     Ok(Call {
         method: Method::POST,
         path: of(&format!("/v2/{project_id}"), instance, "/minor-version/upgrade")?,
@@ -204,10 +214,10 @@ fn address(call: &Call, site: &Site) -> Result<Url, Unsendable> {
     Url::parse(&address).map_err(|_| Unsendable::Address)
 }
 
-fn of(project: &str, instance: &InstanceId, call: &str) -> Result<String, BadPath> {
+fn of(project: &str, instance: &InstanceId, call: &str) -> Result<String, BadCall> {
     match wire::is_path_id(instance.as_str()) {
         true => Ok(format!("{project}/instances/{instance}{call}")),
-        false => Err(BadPath),
+        false => Err(BadCall::Path),
     }
 }
 
@@ -261,8 +271,14 @@ mod tests {
     fn an_id_that_would_lead_elsewhere_is_put_into_no_path() {
         for id in ["", "..", "a/b", "a%2Fb", "a?b", "a#b", "é", &"a".repeat(200)] {
             assert!(read(PROJECT, &ReadCall::Instance { instance: id.into() }).is_err(), "{id}");
-            assert!(upgrade(PROJECT, &id.into(), &UpgradeBody::default()).is_err(), "{id}");
+            let body = UpgradeBody { engine: Some("latest".into()), proxy: None };
+            assert!(upgrade(PROJECT, &id.into(), &body).is_err(), "{id}");
         }
+    }
+
+    #[test]
+    fn an_empty_upgrade_is_no_call() {
+        assert!(upgrade(PROJECT, &"c830053e".into(), &UpgradeBody::default()).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::Millis;
-use crate::model::{Settings, Steady, Wall};
+use crate::model::Settings;
 
 use super::Engine;
 use super::event::Fact;

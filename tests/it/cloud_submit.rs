@@ -174,6 +174,21 @@ async fn a_tls_failure_is_not_sent_and_never_downgraded() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_opens_no_tunnel_learns_nothing_of_the_request() {
+    for status in [407, 502] {
+        let proxy = Server::start(move |_| Act::Answer(answer(status, &[], ""))).await;
+        let mut endpoint = endpoint("https://dcs.example.com");
+        endpoint.proxy = Some(proxy.url().into());
+        let answered = submit(&cloud_at(endpoint, access_key(), &Clock::new())).await;
+        assert_eq!(answered.answer, SubmitAnswer::NotSent, "{status}: {:?}", answered.note);
+        let seen = proxy.seen();
+        assert_eq!((seen.len(), seen[0].method.as_str()), (1, "CONNECT"));
+        assert_eq!(seen[0].target, "dcs.example.com:443");
+        assert_eq!((seen[0].header("authorization"), seen[0].body.as_str()), ("", ""));
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_stalls_before_it_stands_was_not_sent() {
     // Accepts by its backlog alone, and never says a word of TLS.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

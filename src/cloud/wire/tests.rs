@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::model::{
     CacheMode, CurrentTask, Edition, Instance, InstanceStatus, Task, TaskStatus, Wall,
@@ -219,5 +221,76 @@ fn every_shape_of_an_error_body_is_read() {
     }
     for body in ["<html>", "[]", "\"x\"", "{\"error_code\":"] {
         assert!(error_body(body.as_bytes()).is_err(), "{body}");
+    }
+}
+
+/// Every decoder on the same bytes; what they return is of no interest, that they return is.
+fn decode_all(body: &[u8]) {
+    drop(accepted_task(body));
+    drop(inventory_page(body));
+    drop(instance(body, &"a-1".into()));
+    drop(versions(body));
+    drop(tasks(body));
+    drop(error_body(body));
+}
+
+fn any_json() -> impl Strategy<Value = String> {
+    let field = prop::sample::select(vec![
+        "instances",
+        "instance_num",
+        "tasks",
+        "task_count",
+        "task_id",
+        "id",
+        "instance_id",
+        "name",
+        "status",
+        "task",
+        "tags",
+        "key",
+        "value",
+        "az_codes",
+        "error_code",
+        "error_msg",
+        "error",
+        "created_at",
+        "engine_minor_version",
+        "engine_minor_version_upgradable",
+    ]);
+    let scalar = prop_oneof![
+        Just("null".to_owned()),
+        Just("1e999".to_owned()),
+        Just("99999999999999999999".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<bool>().prop_map(|flag| flag.to_string()),
+        any::<String>().prop_map(|text| Value::from(text).to_string()),
+    ];
+    scalar.prop_recursive(4, 40, 6, move |inner| {
+        let pair =
+            (field.clone(), inner.clone()).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+        prop_oneof![
+            prop::collection::vec(pair, 0..6).prop_map(|pairs| format!("{{{}}}", pairs.join(","))),
+            prop::collection::vec(inner, 0..6).prop_map(|list| format!("[{}]", list.join(","))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_decoder_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        decode_all(&body);
+    }
+
+    #[test]
+    fn no_json_makes_a_decoder_panic_whole_or_cut(body in any_json(), cut in 0..400usize) {
+        decode_all(body.as_bytes());
+        decode_all(&body.as_bytes()[..cut.min(body.len())]);
+    }
+
+    #[test]
+    fn whatever_was_sent_an_id_is_short_plain_and_always_the_same(raw in ".*") {
+        let id = plain_id(&raw);
+        prop_assert!(id.len() <= ID_MAX_CHARS && id.bytes().all(|byte| byte.is_ascii_graphic()));
+        prop_assert_eq!(&id, &plain_id(&raw));
     }
 }
