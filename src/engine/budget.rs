@@ -45,6 +45,8 @@ impl Engine {
             row.overdue = false;
             row.needs_operator = None;
             row.held_by = None;
+            // What was acknowledged was the delay, not this end.
+            row.acknowledged = false;
             row.detail.flight = None;
             target.preparing = super::tables::Preparing::No;
         });
