@@ -47,6 +47,8 @@ impl Window {
         for _ in 0..SKIPPED_DATES_MAX {
             match self.occurrence(start)? {
                 Start::Opens(occurrence) => {
+                    // Else whoever asks again from here would never get on.
+                    assert!(occurrence.open >= at, "{start} opens before {}", at.rfc3339());
                     return Some(occurrence).filter(|found| found.open <= at + HORIZON);
                 }
                 Start::DateSkipped => {
