@@ -21,15 +21,17 @@ pub(super) const LAST: &str = "select seq, hash from ledger order by seq desc li
 pub(super) const PAGE: &str =
     "select seq, prev, hash, body from ledger where seq > $1 order by seq limit $2";
 pub(super) const OLDEST: &str = "select body from ledger where seq > $1 and at >= $2 \
-     and ($3 is null or campaign = $3) and ($4 is null or event = $4) order by seq limit $5";
+     and (cast($3 as text) is null or campaign = $3) \
+     and (cast($4 as text) is null or event = $4) order by seq limit $5";
 pub(super) const NEWEST: &str = "select body from ledger where seq > $1 and at >= $2 \
-     and ($3 is null or campaign = $3) and ($4 is null or event = $4) order by seq desc limit $5";
+     and (cast($3 as text) is null or campaign = $3) \
+     and (cast($4 as text) is null or event = $4) order by seq desc limit $5";
 pub(super) const OLDEST_OF_TARGET: &str = "select body from ledger where seq > $1 and at >= $2 \
-     and campaign = $3 and ($4 is null or event = $4) and project = $5 and instance = $6 \
-     order by seq limit $7";
+     and campaign = $3 and (cast($4 as text) is null or event = $4) and project = $5 \
+     and instance = $6 order by seq limit $7";
 pub(super) const NEWEST_OF_TARGET: &str = "select body from ledger where seq > $1 and at >= $2 \
-     and campaign = $3 and ($4 is null or event = $4) and project = $5 and instance = $6 \
-     order by seq desc limit $7";
+     and campaign = $3 and (cast($4 as text) is null or event = $4) and project = $5 \
+     and instance = $6 order by seq desc limit $7";
 
 const TABLE: &str = "ledger";
 

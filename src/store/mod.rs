@@ -28,7 +28,7 @@ pub use evidence::Evidence;
 pub use ledger::{EVENTS_LIMIT, EventFilter, EventOrder, event_name};
 pub use read::ReadOnly;
 pub use settings::SettingsRecord;
-pub use statements::statements;
+pub use statements::{schema_texts, statements};
 pub use verify::Finding;
 
 use std::path::Path;

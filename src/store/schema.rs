@@ -31,6 +31,10 @@ pub(super) const CREATED_AT: &str = "created_at";
 /// Set by a clean stop, removed by the next start.
 pub(super) const CLEAN_STOP_AT: &str = "clean_stop_at";
 
+pub(super) fn texts() -> impl Iterator<Item = &'static str> {
+    [CREATE_MIGRATIONS].into_iter().chain(MIGRATIONS.iter().map(|one| one.sql.as_str()))
+}
+
 /// Every table, in an empty database. Call it within a transaction.
 pub(super) async fn create(connection: &mut AnyConnection, now: Wall) -> Result<(), sqlx::Error> {
     connection.execute(CREATE_MIGRATIONS).await?;

@@ -45,6 +45,11 @@ pub fn statements() -> Vec<String> {
     texts
 }
 
+/// What makes an empty database a store, in order; each may hold several statements.
+pub fn schema_texts() -> Vec<String> {
+    schema::texts().map(str::to_owned).collect()
+}
+
 fn of_table<T: Table>() -> impl Iterator<Item = String> {
     sizes(&T::UPSERT).chain([T::SELECT.to_owned()])
 }
