@@ -123,3 +123,130 @@ async fn write_freezes(connection: &mut AnyConnection, units: &[Unit]) -> Result
     let set: Vec<&FreezeRow> = last.into_values().flatten().collect();
     upsert(connection, &set).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use sqlx::{AssertSqlSafe, Executor};
+
+    use super::*;
+    use crate::engine::Fact;
+    use crate::model::Wall;
+
+    /// A unit with one event, large enough to need a page of its own.
+    fn unit(seq: u64) -> Unit {
+        let event = Event {
+            seq,
+            at: Wall(0),
+            campaign: None,
+            project: None,
+            instance: None,
+            attempt: None,
+            actor: None,
+            comment: Some("x".repeat(5_000).into()),
+            state: None,
+            fact: Fact::Stopping,
+        };
+        Unit { events: vec![event], ..Unit::default() }
+    }
+
+    async fn store() -> (tempfile::TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("refit.db"), Wall(0)).await.unwrap();
+        (directory, store)
+    }
+
+    /// Sets something for the connection that the next commit uses, and only for that one.
+    async fn afflict(store: &mut Store, pragma: &str) {
+        let connection = &mut store.writer.as_mut().unwrap().connection;
+        connection.execute(AssertSqlSafe(pragma.to_owned())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_or_read_only_store_refuses_and_the_same_units_go_in_later() {
+        for pragma in ["pragma max_page_count = 1", "pragma query_only = on"] {
+            let (_directory, mut store) = store().await;
+            store.commit(&[unit(1)]).await.unwrap();
+            afflict(&mut store, pragma).await;
+            let error = store.commit(&[unit(2), unit(3)]).await.unwrap_err();
+            assert!(error.is_retryable(), "{pragma}: {error:?}");
+            store.commit(&[unit(2), unit(3)]).await.unwrap();
+            assert_eq!(store.load().await.unwrap().last_seq, 3);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_another_process_holds_is_waited_for_and_then_reported() {
+        let (directory, mut store) = store().await;
+        let mut neighbour =
+            sqlite::connect_writer(&directory.path().join("refit.db")).await.unwrap();
+        let held = neighbour.begin_with(sqlite::BEGIN).await.unwrap();
+        afflict(&mut store, "pragma busy_timeout = 1").await;
+        let error = store.commit(&[unit(1)]).await.unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        drop(held);
+        neighbour.close().await.unwrap();
+        store.commit(&[unit(1)]).await.unwrap();
+    }
+
+    /// The answer to a commit can get lost although the commit went through.
+    #[tokio::test]
+    async fn a_commit_of_unknown_outcome_is_repeated_without_doubling() {
+        let (_directory, mut store) = store().await;
+        store.commit(&[unit(1)]).await.unwrap();
+        let before = store.tail.clone();
+        store.commit(&[unit(2), unit(3)]).await.unwrap();
+        store.tail = before;
+        close(store.writer.take().unwrap()).await;
+        store.commit(&[unit(2), unit(3), unit(4)]).await.unwrap();
+        assert_eq!(store.load().await.unwrap().last_seq, 4);
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_someone_else_continued_is_never_written_over() {
+        let (_directory, mut store) = store().await;
+        let before = store.tail.clone();
+        store.commit(&[unit(1), unit(2)]).await.unwrap();
+        store.tail = before;
+        close(store.writer.take().unwrap()).await;
+        let mut other = unit(1);
+        other.events[0].fact = Fact::Restarted;
+        for units in [vec![other, unit(2)], vec![unit(1)]] {
+            let error = store.commit(&units).await.unwrap_err();
+            assert!(!error.is_retryable(), "{error:?}");
+        }
+    }
+
+    /// The database works on in its thread after the future is gone.
+    #[tokio::test]
+    async fn a_commit_that_was_dropped_half_way_is_repeated() {
+        let (_directory, mut store) = store().await;
+        for polls in 1..20 {
+            let units = [unit(store.tail.seq + 1)];
+            if !poll_and_drop(store.commit(&units), polls).await {
+                store.commit(&units).await.unwrap();
+            }
+        }
+        assert_eq!(store.load().await.unwrap().last_seq, 19);
+    }
+
+    /// Whether the future came to its end within so many polls.
+    async fn poll_and_drop(
+        future: impl Future<Output = Result<(), CommitError>>,
+        polls: u32,
+    ) -> bool {
+        let mut future = pin!(future);
+        for _ in 0..polls {
+            let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+            if let Poll::Ready(result) = polled {
+                result.unwrap();
+                return true;
+            }
+            tokio::task::yield_now().await;
+        }
+        false
+    }
+}

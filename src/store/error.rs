@@ -5,6 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The way out when nothing can be restored: it moves the old files aside and begins anew.
+const ACCEPT_LOSS: &str = "refit store init --accept-loss";
+
 /// Why a store could not be opened or read. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -17,12 +20,10 @@ pub enum StoreError {
     },
     #[error("there is no store at {path}")]
     Missing { path: PathBuf },
-    #[error("{path} is damaged: {what}; restore it, or see `refit store init --accept-loss`")]
+    #[error("{path} is damaged: {what}; restore it, or see `{ACCEPT_LOSS}`")]
     Damaged { path: PathBuf, what: String },
     /// The file is not the one that belongs to its generation file, or not the one that was opened.
-    #[error(
-        "{path} is not the store it was: {what}; restore it, or see `refit store init --accept-loss`"
-    )]
+    #[error("{path} is not the store it was: {what}; restore it, or see `{ACCEPT_LOSS}`")]
     Replaced { path: PathBuf, what: String },
     #[error("{path} has schema {found}, this version knows {known}: use the newer refit")]
     NewerSchema { path: PathBuf, found: i64, known: i64 },

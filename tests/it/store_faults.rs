@@ -1,0 +1,138 @@
+//! A full disk and kill -9: what was acknowledged stays, what was refused goes in later as it is.
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use refit::engine::{Fact, TargetState};
+use refit::store::{ReadOnly, Store, Unit};
+
+use crate::store_samples::{NOW, event, place, planned};
+
+/// Set in a process that a test starts from its own binary: where its store stands.
+const CHILD: &str = "REFIT_TEST_STORE";
+
+/// This test again, in a process of its own.
+fn again(test: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([&format!("store_faults::{test}"), "--exact", "--nocapture"]);
+    command
+}
+
+/// A unit that needs a lot of room.
+fn large(seq: u64, number: u32) -> Unit {
+    let mut unit = planned(seq, number);
+    let mut fact = event(seq, number, TargetState::Pending, Fact::Held);
+    fact.comment = Some("x".repeat(4_000).into());
+    unit.events = vec![fact];
+    unit
+}
+
+/// A disk of 256 KiB, in a mount namespace of the test's own: it goes with the process.
+#[tokio::test]
+async fn a_full_disk_refuses_commits_and_recovers_when_space_returns() {
+    let Some(directory) = env::var_os(CHILD).map(PathBuf::from) else {
+        let place = place();
+        let test = again("a_full_disk_refuses_commits_and_recovers_when_space_returns");
+        let status = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "--"])
+            .arg(test.get_program())
+            .args(test.get_args())
+            .env(CHILD, place.directory.path())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{status}");
+        return;
+    };
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=256k", "refit-test"])
+        .arg(&directory)
+        .status()
+        .unwrap();
+    assert!(mounted.success(), "this test mounts a small disk");
+    let path = directory.join("refit.db");
+    let ballast = directory.join("ballast");
+    std::fs::write(&ballast, [0; 60_000]).unwrap();
+    let mut store = Store::open(&path, NOW).await.unwrap();
+    let refused = fill(&mut store).await;
+    // Still full: refused again, and still nothing is lost.
+    let error = store.commit(std::slice::from_ref(&refused)).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    std::fs::remove_file(ballast).unwrap();
+    assert_recovers(&mut store, refused, &path).await;
+}
+
+/// Commits large units one by one until the store refuses, and returns that one.
+async fn fill(store: &mut Store) -> Unit {
+    for number in 1..1_000 {
+        let unit = large(number.into(), number);
+        if let Err(error) = store.commit(std::slice::from_ref(&unit)).await {
+            assert!(number > 1, "nothing fits: {error:?}");
+            assert!(error.is_retryable(), "{error:?}");
+            return unit;
+        }
+    }
+    panic!("the disk never fills");
+}
+
+async fn assert_recovers(store: &mut Store, refused: Unit, path: &Path) {
+    let seq = refused.events[0].seq;
+    store.commit(&[refused]).await.unwrap();
+    store.commit(&[planned(seq + 1, 9_999)]).await.unwrap();
+    let rows = store.load().await.unwrap();
+    assert_eq!(rows.last_seq, seq + 1);
+    assert_eq!(rows.targets.len() as u64, seq + 1);
+    assert_eq!(ReadOnly::open(path).await.unwrap().verify().await.unwrap(), []);
+}
+
+/// Kills the writer after this many acknowledgements, each time on the store as it was left.
+const KILLS: [usize; 8] = [1, 2, 3, 5, 8, 13, 40, 120];
+
+#[tokio::test]
+async fn kill_9_in_the_middle_of_commits_loses_nothing_that_was_acknowledged() {
+    if let Some(path) = env::var_os(CHILD) {
+        return commit_for_ever(Path::new(&path)).await;
+    }
+    let place = place();
+    for acknowledgements in KILLS {
+        let acknowledged = kill_after(acknowledgements, &place.path);
+        let rows = place.open().await.load().await.unwrap();
+        assert!(rows.last_seq >= acknowledged, "{} < {acknowledged}", rows.last_seq);
+        assert_eq!(rows.targets.len() as u64, rows.last_seq);
+        assert_eq!(ReadOnly::open(&place.path).await.unwrap().verify().await.unwrap(), []);
+    }
+}
+
+async fn commit_for_ever(path: &Path) {
+    let mut store = Store::open(path, NOW).await.unwrap();
+    let mut seq = store.load().await.unwrap().last_seq;
+    loop {
+        let batch: Vec<Unit> =
+            (1..=3).map(|n| planned(seq + n, u32::try_from(seq + n).unwrap())).collect();
+        store.commit(&batch).await.unwrap();
+        seq += 3;
+        println!("acknowledged {seq}");
+    }
+}
+
+/// Runs a writer until it has said that often that a commit is durable, and kills it. Returns the
+/// last event that it acknowledged.
+fn kill_after(acknowledgements: usize, path: &Path) -> u64 {
+    let mut child = again("kill_9_in_the_middle_of_commits_loses_nothing_that_was_acknowledged")
+        .env(CHILD, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let talk = BufReader::new(child.stdout.take().unwrap());
+    let mut said = talk.lines().map(Result::unwrap).filter_map(|line| {
+        let (_, seq) = line.split_once("acknowledged ")?;
+        seq.parse::<u64>().ok()
+    });
+    let last = said.by_ref().take(acknowledgements).last().expect("the writer acknowledges");
+    child.kill().unwrap();
+    // What it said before it died counts too.
+    let last = said.last().unwrap_or(last);
+    child.wait().unwrap();
+    last
+}
