@@ -7,8 +7,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use refit::engine::rows::{
-    AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow, FreezeRow,
-    InstanceRow, ProjectDetail, ProjectRow, TargetDetail, TargetRow, VerifyAfter, WatchStrategy,
+    AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow, Flight,
+    FreezeRow, InstanceRow, ProjectDetail, ProjectRow, TargetDetail, TargetRow, VerifyAfter,
+    WatchStrategy,
 };
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Changes, Reason, Rows, Scope, TargetState};
@@ -73,28 +74,38 @@ fn verify_after() -> impl Strategy<Value = VerifyAfter> {
     ]
 }
 
-fn target_detail() -> impl Strategy<Value = TargetDetail> {
-    (of(versions()), vec(of(wall()), 10), vec(any::<u32>(), 3), of(text()), of(verify_after()))
-        .prop_map(|(versions, at, counts, conflict, verify_after)| TargetDetail {
-            versions,
-            versions_at: at[0],
-            conflicts: counts[0],
-            conflict,
-            not_running_at: at[1],
-            was_uncertain: counts[0] % 2 == 0,
-            clean_looks: counts[1],
-            first_clean_at: at[2],
-            last_clean_at: at[3],
-            looks_from: at[4],
-            misses: counts[2],
-            first_miss_at: at[5],
-            running_since: at[6],
+fn flight() -> impl Strategy<Value = Flight> {
+    (vec(of(wall()), 8), vec(any::<u32>(), 3), of(verify_after()), of(text())).prop_map(
+        |(at, counts, verify_after, word)| Flight {
+            clean_looks: counts[0],
+            first_clean_at: at[0],
+            last_clean_at: at[1],
+            looks_from: at[2],
+            misses: counts[1],
+            first_miss_at: at[3],
+            running_since: at[4],
             verify_after,
-            verifying_since: at[7],
-            settled_at: at[8],
-            unchanged_at: at[9],
+            verifying_since: at[5],
+            settled_at: at[6],
+            unchanged_at: at[7],
+            gone_looks: counts[2],
+            word,
+        },
+    )
+}
+
+fn target_detail() -> impl Strategy<Value = TargetDetail> {
+    (of(versions()), of(wall()), any::<u32>(), of(text()), any::<bool>(), of(flight())).prop_map(
+        |(versions, at, conflicts, conflict, was_uncertain, flight)| TargetDetail {
+            versions,
+            versions_at: at,
+            conflicts,
+            conflict,
+            was_uncertain,
+            flight: flight.map(Box::new),
             ..TargetDetail::default()
-        })
+        },
+    )
 }
 
 fn target() -> impl Strategy<Value = TargetRow> {
