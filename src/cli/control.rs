@@ -25,6 +25,10 @@ use super::{Context, target};
 /// Where orders go.
 const ROUTE: &str = "/v1/orders";
 
+/// TARGET first: `--applied` would take it for its task.
+const RESOLVE_USAGE: &str = "refit resolve <TARGET> --applied [TASK]\n       \
+                             refit resolve <TARGET> <--not-applied|--succeeded|--failed>";
+
 /// What the daemon is sent: [`crate::engine::Order`] without the actor, whom the daemon names.
 #[derive(Debug, Serialize)]
 struct Order {
@@ -51,8 +55,7 @@ pub enum Control {
     /// Lift a freeze that was ordered here.
     Unfreeze(Unfreeze),
     /// Say what became of an upgrade that Refit cannot find out by reading.
-    #[command(override_usage = "refit resolve <TARGET> --applied [TASK]
-       refit resolve <TARGET> <--not-applied|--succeeded|--failed>")]
+    #[command(override_usage = RESOLVE_USAGE)]
     Resolve(Resolve),
     /// Keep one target from starting.
     Hold(OneTarget),

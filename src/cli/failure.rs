@@ -5,6 +5,8 @@ use std::io;
 
 use serde_json::json;
 
+use crate::config::{Colour, EXIT_CREDENTIAL, Findings};
+
 use super::escape;
 use super::exit::Exit;
 
@@ -18,6 +20,8 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// The command to type next, or what to do first.
     pub next: Option<String>,
+    /// The configuration's findings, where those are the reason.
+    pub findings: Option<Box<Findings>>,
 }
 
 /// Deeper chains say nothing new to an operator.
@@ -25,7 +29,7 @@ const CAUSES_LIMIT: usize = 8;
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into(), causes: Vec::new(), next: None }
+        Failure { exit, message: message.into(), causes: Vec::new(), next: None, findings: None }
     }
 
     pub fn usage(message: impl Into<String>) -> Failure {
@@ -59,9 +63,26 @@ impl Failure {
         self.message.is_empty()
     }
 
-    /// `error: message: cause: cause`, then the next command; ends in a line break.
+    /// The configuration cannot be used, and all that is wrong with it.
+    pub fn configuration(findings: Findings) -> Failure {
+        let exit = match findings.exit_code() {
+            EXIT_CREDENTIAL => Exit::Credential,
+            _ => Exit::Configuration,
+        };
+        let file = findings.file.display().to_string();
+        let failure = Failure::new(exit, format!("{file} cannot be used"))
+            .next(format!("refit check --config {file}, until it finds nothing"));
+        Failure { findings: Some(Box::new(findings)), ..failure }
+    }
+
+    /// `error: message: cause: cause`, then the next command; ends in a line break. Findings come
+    /// before it, each with its line and caret.
     pub fn to_human(&self) -> String {
-        let mut text = format!("error: {}", escape::block(&self.message));
+        let mut text = match &self.findings {
+            Some(findings) => format!("{}\n", findings.render(Colour::Styled)),
+            None => String::new(),
+        };
+        text += &format!("error: {}", escape::block(&self.message));
         for cause in &self.causes {
             text.push_str(": ");
             text.push_str(&escape::line(cause));
@@ -73,13 +94,16 @@ impl Failure {
         text
     }
 
-    /// `{"error": {"exit", "message", "causes", "next"}}`.
+    /// `{"error": {"exit", "message", "causes", "next", "findings"}}`; the last is empty unless the
+    /// configuration is to blame.
     pub fn to_json(&self) -> serde_json::Value {
+        let findings = self.findings.as_ref().map_or_else(|| json!([]), |all| all.to_json());
         json!({ "error": {
             "exit": self.exit.code(),
             "message": self.message,
             "causes": self.causes,
             "next": self.next,
+            "findings": findings,
         }})
     }
 }

@@ -3,6 +3,7 @@
 //! Every message to an operator names the thing, the reason and the next command to type. Standard
 //! output is data, standard error is talk; `exit` lists what the exit codes mean.
 
+mod check;
 mod closest;
 mod control;
 mod escape;
@@ -12,9 +13,11 @@ pub mod globals;
 pub mod moment;
 pub mod output;
 mod panic;
+mod settings;
 pub mod site;
 pub mod socket;
 mod target;
+mod windows;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -41,6 +44,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Read the configuration and say everything that is wrong with it.
+    Check(check::Args),
+    /// Show when windows open next, and what freezes leave of them.
+    Windows(windows::Args),
     #[command(flatten)]
     Control(control::Control),
 }
@@ -97,6 +104,8 @@ pub fn main() -> Exit {
 
 fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Check(args) => check::run(&args, context),
+        Command::Windows(args) => windows::run(&args, context),
         Command::Control(control) => control::run(control, context),
     }
 }

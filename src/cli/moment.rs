@@ -23,6 +23,9 @@ pub enum Relative {
     FromNow,
 }
 
+/// From here on the day of the week is ambiguous.
+const WEEK_HOURS: i64 = 6 * 24;
+
 pub fn now() -> Wall {
     Wall(Timestamp::now().as_millisecond())
 }
@@ -46,6 +49,33 @@ impl Clock {
     pub fn show_near(&self, at: Wall, near: Wall) -> String {
         let date = |instant: Wall| self.zoned(instant).map(|zoned| zoned.date());
         if date(at) == date(near) { self.format(at, "%H:%M", "%H:%M:%S") } else { self.show(at) }
+    }
+
+    /// `23:30`: where the day stands beside it.
+    pub fn show_time(&self, at: Wall) -> String {
+        match self.zoned(at) {
+            Some(zoned) if zoned.second() == 0 => zoned.strftime("%H:%M").to_string(),
+            Some(zoned) => zoned.strftime("%H:%M:%S").to_string(),
+            None => at.rfc3339(),
+        }
+    }
+
+    /// As short as it can be read beside `start`: without what is the same there.
+    pub fn show_within(&self, at: Wall, start: Wall) -> String {
+        let (Some(zoned), Some(started)) = (self.zoned(at), self.zoned(start)) else {
+            return at.rfc3339();
+        };
+        if at - start >= Millis::from_hours(WEEK_HOURS) {
+            return self.show(at);
+        }
+        let mut text = self.show_time(at);
+        if zoned.date() != started.date() {
+            text.insert_str(0, &zoned.strftime("%a ").to_string());
+        }
+        if zoned.offset() != started.offset() {
+            text.push_str(&zoned.strftime(" %:z").to_string());
+        }
+        text
     }
 
     fn format(&self, at: Wall, minutes: &str, seconds: &str) -> String {
@@ -139,6 +169,17 @@ mod tests {
             singapore().show_near(at, at + Millis::from_mins(30)),
             "Sat 2026-11-28 23:30 +08:00"
         );
+    }
+
+    #[test]
+    fn beside_its_start_a_time_says_only_what_differs() {
+        let berlin = Clock { zone: TimeZone::get("Europe/Berlin").unwrap() };
+        let at = |text: &str| Wall(text.parse::<Timestamp>().unwrap().as_millisecond());
+        let start = at("2026-03-28T22:00:00Z");
+        assert_eq!(berlin.show_within(at("2026-03-28T22:30:00Z"), start), "23:30");
+        assert_eq!(berlin.show_within(at("2026-03-29T00:30:00Z"), start), "Sun 01:30");
+        assert_eq!(berlin.show_within(at("2026-03-29T01:30:00Z"), start), "Sun 03:30 +02:00");
+        assert!(berlin.show_within(at("2026-04-28T01:30:00Z"), start).contains("2026-04-28"));
     }
 
     #[test]

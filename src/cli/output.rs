@@ -76,17 +76,18 @@ impl Output {
     }
 
     /// An empty table that fits the terminal, without lines; columns stand two spaces apart.
-    pub fn table<const N: usize>(&self, header: [&str; N]) -> Table {
+    pub fn table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
         table.load_style(TableStyle::new());
-        table.force_no_tty().enforce_styling();
+        table.force_no_tty().enforce_styling().style_text_only();
         match self.width {
             Some(width) => {
                 table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width)
             }
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
-        table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+        let header = header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold));
+        table.set_header(header.collect::<Vec<_>>());
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }

@@ -44,14 +44,20 @@ impl Site {
         variable: impl Fn(&str) -> Option<PathBuf>,
     ) -> Site {
         let text = |table: &str, key: &str| file.get(table)?.get(key)?.as_str();
+        // Relative paths in the file count from its own directory.
+        let base = globals.config.parent().unwrap_or(Path::new(""));
         let store = text("store", "url")
             .and_then(|url| url.strip_prefix("sqlite://"))
-            .map(PathBuf::from)
+            .map(|path| base.join(path))
             .or_else(|| variable("STATE_DIRECTORY").map(|directory| directory.join("refit.db")))
             .unwrap_or_else(|| PathBuf::from(PACKAGED_STORE));
         let sockets = match &globals.socket {
             Some(socket) => vec![socket.clone()],
-            None => sockets(text("api", "socket"), variable("RUNTIME_DIRECTORY"), &store),
+            None => sockets(
+                text("api", "socket").map(|path| base.join(path)),
+                variable("RUNTIME_DIRECTORY"),
+                &store,
+            ),
         };
         let zone = file.get("time_zone").and_then(toml::Value::as_str);
         let zone = zone.filter(|_| !globals.utc).and_then(|name| TimeZone::get(name).ok());
@@ -65,9 +71,9 @@ impl Site {
 }
 
 /// A socket that the file names is the only one; else the documented places, in order.
-fn sockets(named: Option<&str>, runtime: Option<PathBuf>, store: &Path) -> Vec<PathBuf> {
+fn sockets(named: Option<PathBuf>, runtime: Option<PathBuf>, store: &Path) -> Vec<PathBuf> {
     if let Some(named) = named {
-        return vec![PathBuf::from(named)];
+        return vec![named];
     }
     let places = [
         runtime.map(|directory| directory.join(SOCKET_NAME)),

@@ -1,8 +1,10 @@
 //! The integration tests: one binary, one module per subject.
 
 mod calendar;
+mod cli_check;
 mod cli_process;
 mod cli_usage;
+mod cli_windows;
 mod cloud_credential;
 mod cloud_read;
 mod cloud_server;
