@@ -75,7 +75,7 @@ impl<'a> Context<'a> {
         grant: &'a Grant,
         clock: &'a dyn WallClock,
     ) -> Context<'a> {
-        Context { credential, grant, clock, secrets: credential.all_secrets() }
+        Context { credential, grant, clock, secrets: credential.secrets_beside(grant) }
     }
 
     /// The class of an upgrade that was let go.
@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
             return self.submit_refused(&received);
         }
         self.credential.accepted(self.grant);
-        match self.content(&received, wire::accepted_task) {
+        match content(&received, wire::accepted_task) {
             Ok(task) => self.told(&received, None).with(SubmitAnswer::Accepted { task }),
             Err(reason) => {
                 self.told(&received, Some(&reason.to_string())).with(SubmitAnswer::Uncertain)
@@ -110,7 +110,7 @@ impl<'a> Context<'a> {
             return Err(self.read_refused(&received));
         }
         self.credential.accepted(self.grant);
-        let content = self.content(&received, |body| match call {
+        let content = content(&received, |body| match call {
             ReadCall::InventoryPage { .. } => wire::inventory_page(body),
             ReadCall::Instance { instance } => wire::instance(body, instance),
             ReadCall::Versions { .. } => wire::versions(body),
@@ -188,17 +188,6 @@ impl<'a> Context<'a> {
         Refusal { told, retry_after, is_readable }
     }
 
-    fn content<T>(
-        &self,
-        received: &Received,
-        decode: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
-    ) -> Result<T, Unreadable> {
-        match &received.body {
-            Ok(body) => decode(body),
-            Err(reason) => Err(Unreadable(reason.clone())),
-        }
-    }
-
     fn told(&self, received: &Received, message: Option<&str>) -> Told {
         let note = AnswerNote {
             status: Some(received.status),
@@ -212,8 +201,19 @@ impl<'a> Context<'a> {
         Told { status: received.status, note, server_time }
     }
 
-    fn unanswered<T>(&self, answer: T, reason: &str) -> Answered<T> {
+    /// The class of a request that brought no answer.
+    pub fn unanswered<T>(&self, answer: T, reason: &str) -> Answered<T> {
         local(answer, &text::masked(reason, &self.secrets))
+    }
+}
+
+fn content<T>(
+    received: &Received,
+    decode: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+) -> Result<T, Unreadable> {
+    match &received.body {
+        Ok(body) => decode(body),
+        Err(reason) => Err(Unreadable(reason.clone())),
     }
 }
 

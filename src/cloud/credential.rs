@@ -172,26 +172,11 @@ impl Credential {
         !is_current || !state.on_probation
     }
 
-    /// Everything that no note may show.
-    pub fn all_secrets(&self) -> Vec<SecretString> {
-        let mut secrets = Vec::new();
-        match &self.secrets {
-            Secrets::AccessKey { access_key, secret_key, security_token } => {
-                secrets.extend([access_key.clone(), secret_key.clone()]);
-                secrets.extend(security_token.clone());
-            }
-            Secrets::Password { password, .. } => secrets.push(password.clone()),
-            Secrets::Agency { .. } => {}
-        }
-        let state = self.state();
-        for held in state.slots.values().filter_map(|slot| slot.held.as_ref()) {
-            match &held.authority {
-                Authority::Token(token) => secrets.push(token.clone()),
-                Authority::Key { access_key, secret_key, security_token } => {
-                    secrets.extend([access_key.clone(), secret_key.clone()]);
-                    secrets.extend(security_token.clone());
-                }
-            }
+    /// Everything that no note about a request with this grant may show.
+    pub fn secrets_beside(&self, grant: &Grant) -> Vec<SecretString> {
+        let mut secrets = grant.authority.secrets();
+        if let Secrets::Password { password, .. } = &self.secrets {
+            secrets.push(password.clone());
         }
         secrets
     }

@@ -162,17 +162,13 @@ impl Cloud {
         let check = LastCheck::new(last_check);
         let client = self.transport.submits(&project.dcs);
         let outcome = check.guard(transport::exchange(client, request, BODY_MAX_BYTES)).await;
-        let secrets = project.credential.all_secrets();
+        let context = answer::Context::new(&project.credential, &grant, &*self.clock);
         match (check.progress(), outcome) {
             (Progress::Refused(refusal), _) => Submitted::Refused(refusal),
             (Progress::NoConnection, Err(reason)) => {
-                let message = text::masked(&reason, &secrets);
-                Submitted::Answered(answer::local(SubmitAnswer::NotSent, &message))
+                Submitted::Answered(context.unanswered(SubmitAnswer::NotSent, &reason))
             }
-            (_, outcome) => {
-                let context = answer::Context::new(&project.credential, &grant, &*self.clock);
-                Submitted::Answered(context.submitted(outcome))
-            }
+            (_, outcome) => Submitted::Answered(context.submitted(outcome)),
         }
     }
 

@@ -41,6 +41,19 @@ pub enum Authority {
     Token(SecretString),
 }
 
+impl Authority {
+    pub fn secrets(&self) -> Vec<SecretString> {
+        match self {
+            Authority::Token(token) => vec![token.clone()],
+            Authority::Key { access_key, secret_key, security_token } => {
+                let mut secrets = vec![access_key.clone(), secret_key.clone()];
+                secrets.extend(security_token.clone());
+                secrets
+            }
+        }
+    }
+}
+
 /// There is no such call.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCall {

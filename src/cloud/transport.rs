@@ -96,11 +96,10 @@ impl Site {
         let bad = || TransportError::Address(base.to_owned());
         let url = Url::parse(base).map_err(|_| bad())?;
         let name = url.host_str().ok_or_else(bad)?;
+        if !is_bare(&url) {
+            return Err(bad());
+        }
         let is_loopback = is_loopback(&url);
-        let is_clean = url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
         let route = match url.scheme() {
             "https" => Route::Tls {
                 ca_file: ca_file.cloned(),
@@ -113,14 +112,12 @@ impl Site {
         };
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let prefix = url.path().trim_end_matches('/');
-        is_clean
-            .then(|| Site {
-                base: format!("{}://{host}{prefix}", url.scheme()).into(),
-                host: host.as_str().into(),
-                prefix: prefix.into(),
-                route,
-            })
-            .ok_or_else(bad)
+        Ok(Site {
+            base: format!("{}://{host}{prefix}", url.scheme()).into(),
+            host: host.into(),
+            prefix: prefix.into(),
+            route,
+        })
     }
 }
 
@@ -244,6 +241,14 @@ fn certificates(path: &PathBuf) -> Result<Vec<Certificate>, TransportError> {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(TransportError::NoCertificate { path: path.clone() }),
     }
+}
+
+/// Nothing but scheme, host, port and path.
+fn is_bare(url: &Url) -> bool {
+    url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -8,6 +8,7 @@ mod cli_windows;
 mod cloud_credential;
 mod cloud_read;
 mod cloud_server;
+mod cloud_sim;
 mod cloud_submit;
 mod config_environment;
 mod config_golden;
