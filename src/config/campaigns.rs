@@ -8,9 +8,8 @@ use crate::model::policy::{
 };
 use crate::model::{CampaignName, Millis, ProjectName, WindowName};
 
-use super::kind::{
-    ANY_TIME, COUNT, Choice, Duration, Flag, Kind, List, Name, SOME_TIME, Text, print_text, text,
-};
+use super::duration::{ANY_TIME, Duration, SOME_TIME};
+use super::kind::{COUNT, Choice, Flag, Kind, List, Name, Text, print_text, text};
 use super::problem::{Problem, quoted};
 use super::section::{Item, Record, Section};
 use super::{Context, select, waves};

@@ -150,3 +150,64 @@ pub fn host_and_port(base: &str) -> String {
         None => host.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_follow_the_region() {
+        for (region, dcs, iam) in [
+            (
+                "ap-southeast-3",
+                "https://dcs.ap-southeast-3.myhuaweicloud.com",
+                "https://iam.ap-southeast-3.myhuaweicloud.com",
+            ),
+            (
+                "cn-north-11",
+                "https://dcs.cn-north-11.myhuaweicloud.com",
+                "https://iam.myhuaweicloud.com",
+            ),
+            (
+                "eu-west-101",
+                "https://dcs.eu-west-101.myhuaweicloud.eu",
+                "https://iam.eu-west-101.myhuaweicloud.eu",
+            ),
+            (
+                "eu-west-0",
+                "https://dcs.eu-west-0.myhuaweicloud.com",
+                "https://iam.eu-west-0.myhuaweicloud.com",
+            ),
+            ("xx-new-1", "https://dcs.xx-new-1.myhuaweicloud.com", "https://iam.myhuaweicloud.com"),
+        ] {
+            assert_eq!(derived_dcs(region), dcs);
+            assert_eq!(derived_iam(region), iam);
+        }
+    }
+
+    #[test]
+    fn regions_without_a_host_of_their_own_are_known_regions() {
+        assert!(GLOBAL_IAM.iter().all(|region| REGIONS.contains(region)));
+        assert!(REGIONS.is_sorted());
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        let loopback = BaseUrl(Http::Loopback);
+        for host in ["127.0.0.1", "127.8.9.1", "[::1]", "localhost"] {
+            assert!(loopback.allows_http(host), "{host}");
+        }
+        for host in ["127.0.0.1.example.com", "10.0.0.1", "localhost.example.com", "[::2]"] {
+            assert!(!loopback.allows_http(host), "{host}");
+        }
+        assert!(BaseUrl(Http::Metadata).allows_http("169.254.169.254"));
+        assert!(!loopback.allows_http("169.254.169.254"));
+    }
+
+    #[test]
+    fn the_port_of_a_host_is_always_written() {
+        assert_eq!(host_and_port("https://dcs.example.com"), "dcs.example.com:443");
+        assert_eq!(host_and_port("http://127.0.0.1:18080"), "127.0.0.1:18080");
+        assert_eq!(host_and_port("http://[::1]"), "[::1]:80");
+    }
+}

@@ -8,13 +8,16 @@
 mod campaigns;
 mod coverage;
 mod credentials;
+mod duration;
 pub mod effective;
 mod endpoint;
 mod environment;
 mod finding;
 mod kind;
+mod notes;
 mod problem;
 mod projects;
+mod rate;
 mod redact;
 mod render;
 mod secret;
@@ -45,7 +48,8 @@ pub use finding::{
 };
 pub use render::Colour;
 
-use section::{Notes, Record, Section};
+use notes::Notes;
+use section::{Record, Section};
 use source::Source;
 
 /// Where every command looks for the file if it is not told.

@@ -86,3 +86,24 @@ pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .max_by(|(left, _), (right, _)| left.total_cmp(right))
         .map(|(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_name_is_offered_and_no_far_one() {
+        let names = ["max_in_flight", "settle", "time_zone", "windows"];
+        assert_eq!(closest("max_inflight", names), Some("max_in_flight"));
+        assert_eq!(closest("Window", names), Some("windows"));
+        assert_eq!(closest("zone", names), Some("time_zone"));
+        assert_eq!(closest("gates", names), None);
+        assert_eq!(closest("", names), None);
+    }
+
+    #[test]
+    fn a_quoted_value_is_clipped_and_escaped() {
+        assert_eq!(quoted("a\u{1b}[31m"), "\"a\\u{1b}[31m\"");
+        assert!(quoted(&"x".repeat(10_000)).len() < 100);
+    }
+}

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::model::access::Endpoint;
-use crate::model::policy::{ProjectPolicy, Rate};
+use crate::model::policy::ProjectPolicy;
 use crate::model::{CredentialName, Millis, ProjectName};
 
 use super::Context;
+use super::duration::{Duration, SOME_TIME};
 use super::endpoint::{self, BaseUrl, Http};
-use super::kind::{COUNT, Choice, Duration, Kind, Name, SOME_TIME, Text, print_text, text};
+use super::kind::{COUNT, Choice, Kind, Name, Place, print_text, text};
 use super::problem::{Problem, closest};
-use super::section::{Item, Record, Section};
+use super::rate::{per_minute, rate, warn_of_slow_reads};
+use super::section::{Item, Section};
 use super::source::reason;
-
-/// Reads that one upgrade takes; `check` warns where the rates allow fewer.
-const READS_PER_START: u64 = 3;
 
 /// A bundle of every public root certificate has a quarter of this.
 const CA_FILE_LIMIT: u64 = 1024 * 1024;
@@ -59,8 +58,7 @@ fn project(section: &mut Section<'_>, context: &Context<'_>) -> Option<(ProjectP
     let project_id = section.required("project_id", &ProjectId);
     let credential = credential(section, context);
     let (dcs, iam) = endpoints(section, region.as_deref());
-    let ca_file = section.optional("ca_file", &Text("a path"), "none");
-    let ca_file = ca_file.map(|path| context.base.join(path));
+    let ca_file = section.optional("ca_file", &Place(context.base), "none");
     if let Some(path) = &ca_file
         && let Err(problem) = check_certificates(path, context)
     {
@@ -147,72 +145,6 @@ fn check_certificates(path: &std::path::Path, context: &Context<'_>) -> Result<(
         let message = format!("{} holds no PEM certificate", path.display());
         Err(Problem::new(message).help("name a file with -----BEGIN CERTIFICATE-----"))
     }
-}
-
-/// Units of a rate.
-const UNITS: [(&str, Millis); 3] = [
-    ("per_second", Millis::from_secs(1)),
-    ("per_minute", Millis::from_mins(1)),
-    ("per_hour", Millis::from_hours(1)),
-];
-
-fn per_minute(events: u32, burst: u32) -> Rate {
-    Rate { events, per: Millis::from_mins(1), burst }
-}
-
-/// `{ per_minute = 20, burst = 5 }`: exactly one unit, and a burst that has a default.
-fn rate(section: &mut Section<'_>, key: &'static str, default: Rate) -> Option<Rate> {
-    let origin = section.origin(key);
-    let rate = match section.item(key) {
-        None => default,
-        Some(_) => written_rate(section.table(key, Record::Whole), default)?,
-    };
-    section.record(key, print_rate(rate), origin);
-    Some(rate)
-}
-
-fn written_rate(mut section: Section<'_>, default: Rate) -> Option<Rate> {
-    if !section.is_present() {
-        return None;
-    }
-    let burst = section.or_default("burst", &COUNT, default.burst);
-    let mut found = Vec::new();
-    let mut units = 0;
-    for (unit, per) in UNITS {
-        if section.item(unit).is_some() {
-            units += 1;
-            found.extend(section.required(unit, &COUNT).map(|events| Rate { events, per, burst }));
-        }
-    }
-    if units != 1 {
-        let problem = Problem::new("exactly one of per_second, per_minute and per_hour is needed");
-        section.problem(problem.help("write { per_minute = 20, burst = 5 }"));
-    }
-    section.close();
-    found.pop()
-}
-
-fn print_rate(rate: Rate) -> String {
-    let unit = UNITS.iter().find(|(_, per)| *per == rate.per);
-    let unit = unit.expect("a rate is made from one of the units").0;
-    format!("{{ {unit} = {}, burst = {} }}", rate.events, rate.burst)
-}
-
-/// One upgrade takes about three reads, so reads may be what limits starts.
-fn warn_of_slow_reads(section: &Section<'_>, upgrades: Rate, reads: Rate) {
-    let per_hour = |rate: Rate| {
-        u64::from(rate.events) * Millis::from_hours(1).0.unsigned_abs() / rate.per.0.unsigned_abs()
-    };
-    if per_hour(reads) >= READS_PER_START * per_hour(upgrades) {
-        return;
-    }
-    let limited = per_hour(reads) as f64 / (READS_PER_START * 60) as f64;
-    let limited = format!("{limited:.1}");
-    let limited = limited.strip_suffix(".0").unwrap_or(&limited);
-    let message = format!("reads will limit you to {limited} a minute");
-    let help = format!("raise read_rate to {READS_PER_START} times upgrade_rate, or more");
-    let key = if section.has("read_rate") { "read_rate" } else { "upgrade_rate" };
-    section.problem_at(key, Problem::warning(message).help(help));
 }
 
 /// A region's id; it becomes part of a host name.

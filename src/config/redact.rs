@@ -141,3 +141,57 @@ fn replace(text: &str, mark: Range<usize>, hidden: Range<usize>) -> Excerpt {
     let text = format!("{}{HIDDEN}{}", &text[..hidden.start], &text[hidden.end..]);
     Excerpt { text, mark: start..end }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, marked: &str, show: Show, in_credentials: bool) -> (String, String) {
+        let start = text.find(marked).expect("the mark stands in the text");
+        let excerpt = line(text, start..start + marked.len(), show, in_credentials);
+        let mark = excerpt.text[excerpt.mark.clone()].to_owned();
+        (excerpt.text, mark)
+    }
+
+    #[test]
+    fn a_secret_is_hidden_and_its_place_marked() {
+        let found = shown("secret_key = \"hunter2\" # mine", "\"hunter2\"", Show::Line, true);
+        assert_eq!(found, ("secret_key = …".into(), "…".into()));
+    }
+
+    #[test]
+    fn a_reference_is_shown_and_what_follows_it_hidden() {
+        let found = shown("secret_key = \"env:SK\" # hunter2", "\"env:SK\"", Show::Line, true);
+        assert_eq!(found, ("secret_key = \"env:SK\"…".into(), "\"env:SK\"".into()));
+    }
+
+    #[test]
+    fn harmless_keys_of_a_credential_are_shown() {
+        let text = "kind = \"acess-key\"";
+        assert_eq!(shown(text, "kind", Show::Line, true).0, text);
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_without_any_value() {
+        let found = shown("a = { sk = \"hunter2\", b = \"x\" }", "b", Show::Key, false);
+        assert_eq!(found, ("a = …b = …".into(), "b".into()));
+        let found = shown("sk = \"hunter2\"", "sk", Show::Key, false);
+        assert_eq!(found, ("sk = …".into(), "sk".into()));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_hidden() {
+        let found = shown("proxy = \"http://u:p@ss@host:1\"", "host", Show::Line, false);
+        assert_eq!(found, ("proxy = \"http://…@host:1\"".into(), "host".into()));
+    }
+
+    #[test]
+    fn a_credential_is_recognised_by_its_header_however_it_is_spelt() {
+        for header in
+            ["[credentials.ops]", "[ credentials ]", "[[\"credentials\".a]]", "[crednetials.a"]
+        {
+            assert!(is_in_credentials(["x = 1", header, "[projects.a]"].into_iter()), "{header}");
+        }
+        assert!(!is_in_credentials(["x = 1", "[projects.a]", "[credentials.a]"].into_iter()));
+    }
+}

@@ -6,64 +6,21 @@
 //! effective key.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::effective::{EffectiveKey, Origin, Setting};
-use super::finding::Finding;
 use super::kind::{Kind, wrong_type};
+use super::notes::Notes;
 use super::problem::{Problem, closest, quoted};
-use super::source::Source;
 
 /// A value and where it stands.
 pub type Item<'a> = Spanned<DeValue<'a>>;
 
-/// Findings of one file that are kept; a file that is wrong in more places is no configuration.
-const FINDINGS_LIMIT: usize = 200;
-
 /// Characters of a name: ids of three names stay readable on one line.
 const NAME_LIMIT: usize = 64;
-
-/// Collects what the reading of one file brings to light.
-pub struct Notes<'a> {
-    source: &'a Source,
-    findings: RefCell<Vec<Finding>>,
-    effective: RefCell<Vec<EffectiveKey>>,
-}
-
-impl<'a> Notes<'a> {
-    pub fn new(source: &'a Source) -> Notes<'a> {
-        Notes { source, findings: RefCell::default(), effective: RefCell::default() }
-    }
-
-    /// Places a problem: at its own span, else at `span`, else at the file as a whole.
-    pub fn report(&self, key: String, span: Option<Range<usize>>, problem: Problem) {
-        let mut findings = self.findings.borrow_mut();
-        if findings.len() >= FINDINGS_LIMIT {
-            return;
-        }
-        let span = problem.span.or(span);
-        findings.push(Finding {
-            severity: problem.severity,
-            subject: problem.subject,
-            key,
-            message: problem.message,
-            help: problem.help,
-            position: span.as_ref().map(|span| self.source.position(span.start)),
-            excerpt: span.map(|span| self.source.excerpt(&span, problem.show)),
-        });
-    }
-
-    /// All findings, in the order of the file, and all effective keys.
-    pub fn into_parts(self) -> (Vec<Finding>, Vec<EffectiveKey>) {
-        let mut findings = self.findings.into_inner();
-        findings.sort_by_key(|finding| finding.position.map(|place| (place.line, place.column)));
-        (findings, self.effective.into_inner())
-    }
-}
 
 /// Whether a section's keys are recorded as effective keys one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +66,7 @@ impl<'a> Section<'a> {
         let item = self.item(key)?;
         match kind.parse(item) {
             Ok(value) => {
-                let line = self.notes.source.line(item.span().start);
+                let line = self.notes.line(&item.span());
                 self.record(key, kind.print(&value), Origin::File { line });
                 Some(value)
             }
@@ -140,7 +97,7 @@ impl<'a> Section<'a> {
         unset: &'static str,
     ) -> Option<K::Value> {
         if self.item(key).is_none() {
-            self.push(key, unset.to_owned(), Setting::Unset, Origin::Default);
+            self.record_unset(key, unset);
         }
         self.read(key, kind)
     }
@@ -168,6 +125,11 @@ impl<'a> Section<'a> {
         self.read(key, kind).unwrap_or(default)
     }
 
+    /// Records a key that is absent; `word` says what that means.
+    pub fn record_unset(&self, key: &str, word: &str) {
+        self.push(key, word.to_owned(), Setting::Unset, Origin::Default);
+    }
+
     /// Records the value of a key that was read in another way.
     pub fn record(&self, key: &str, value: String, origin: Origin) {
         self.push(key, value, Setting::Set, origin);
@@ -175,20 +137,20 @@ impl<'a> Section<'a> {
 
     /// Records a value that was read from `span`.
     pub fn record_at(&self, key: &str, value: String, span: Range<usize>) {
-        self.record(key, value, Origin::File { line: self.notes.source.line(span.start) });
+        self.record(key, value, Origin::File { line: self.notes.line(&span) });
     }
 
     /// Where the value of a key comes from, if not from elsewhere than the file.
     pub fn origin(&self, key: &str) -> Origin {
         match self.span_of(key) {
-            Some(span) => Origin::File { line: self.notes.source.line(span.start) },
+            Some(span) => Origin::File { line: self.notes.line(&span) },
             None => Origin::Default,
         }
     }
 
     fn push(&self, name: &str, value: String, setting: Setting, origin: Origin) {
         if self.record == Record::Keys {
-            self.notes.effective.borrow_mut().push(EffectiveKey {
+            self.notes.record(EffectiveKey {
                 key: self.key(name),
                 value,
                 setting,

@@ -19,6 +19,9 @@ pub fn read(campaign: &mut Section<'_>) -> Select {
     let versions = OneOrMany(Text("an engine version such as \"6.0\""));
     let versions = section.optional("engine_versions", &versions, "any").unwrap_or_default();
     let tags = tags(section.table("tags", Record::Keys));
+    if tags.is_empty() {
+        section.record_unset("tags", "any");
+    }
     let is_written = ["names", "not_names", "ids", "engine_versions", "tags"]
         .iter()
         .any(|key| section.has(key) && !is_empty(&section, key));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::effective::Origin;
-use super::kind::{Kind, Text, print_text, text};
+use super::kind::{Kind, Place, print_text, text};
 use super::problem::{Problem, quoted};
 use super::section::{Item, Section};
 use super::{ApiConfig, Context, StoreConfig};
@@ -38,9 +38,8 @@ pub fn api(mut section: Section<'_>, store: &StoreConfig, context: &Context<'_>)
         Some(directory) => (directory, Origin::Environment),
         None => (store.path.parent().unwrap_or(Path::new("")).to_owned(), Origin::Default),
     };
-    let default = directory.join("refit.sock").display().to_string();
-    let written = section.or_origin("socket", &Text("a path"), default, origin);
-    let socket = context.base.join(written);
+    let kind = Place(context.base);
+    let socket = section.or_origin("socket", &kind, directory.join("refit.sock"), origin);
     if socket.as_os_str().len() > SOCKET_LIMIT {
         let problem = Problem::new(format!("a socket's path holds {SOCKET_LIMIT} bytes at most"));
         section.problem_at("socket", problem.help("write a shorter path"));

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::model::Millis;
 use crate::model::policy::{Wave, WaveSize};
 
-use super::kind::{ANY_TIME, COUNT, Text, Whole, print_text};
+use super::duration::ANY_TIME;
+use super::kind::{COUNT, Text, Whole, print_text};
 use super::problem::{Problem, quoted};
 use super::section::Section;
 

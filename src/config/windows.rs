@@ -9,7 +9,8 @@ use crate::model::calendar::{Freeze, Rule, Window};
 use crate::model::{CampaignName, Millis, ProjectName, Wall, WindowName};
 
 use super::Context;
-use super::kind::{ANY_TIME, Duration, Flag, List, Name};
+use super::duration::{ANY_TIME, Duration};
+use super::kind::{Flag, List, Name};
 use super::problem::Problem;
 use super::section::Section;
 use super::time::{Cron, Days, LocalDateTime, LocalTime, Zone};

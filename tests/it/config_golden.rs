@@ -94,3 +94,34 @@ fn every_finding_in_a_readable_file_has_a_place_and_says_what_to_write() {
         assert!(!findings.list.is_empty());
     }
 }
+
+#[test]
+fn the_machine_form_names_place_key_and_reaction() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad-config");
+    let found = findings(&directory.join("secret-and-unknown-key.toml")).to_json();
+    assert_eq!(
+        found,
+        serde_json::json!([
+            {
+                "severity": "error",
+                "subject": "credential",
+                "key": "credentials.ops.secret_key",
+                "message": "the environment variable HUAWEI_SK is not set",
+                "help": "set HUAWEI_SK where refit runs",
+                "file": "secret-and-unknown-key.toml",
+                "line": 4,
+                "column": 14,
+            },
+            {
+                "severity": "error",
+                "subject": "configuration",
+                "key": "campaigns.weekly.settel",
+                "message": "unknown key",
+                "help": "did you mean `settle`?",
+                "file": "secret-and-unknown-key.toml",
+                "line": 18,
+                "column": 1,
+            },
+        ])
+    );
+}
