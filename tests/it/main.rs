@@ -17,6 +17,7 @@ mod config_fuzz;
 mod config_golden;
 mod config_load;
 mod config_secrets;
+mod layers;
 mod postgres;
 mod sim_http;
 mod store_commit;
