@@ -163,6 +163,8 @@ impl Engine {
             Timer::Target(ix) => self.target_due(ix),
             Timer::Read(project, wanted) => self.want_due(project, wanted),
             Timer::Campaign(ix) => {
+                let campaign = &mut self.campaigns[ix.at()];
+                campaign.wakes_at.take_if(|at| *at <= self.now);
                 self.calendar_due(ix);
                 self.mark_campaign(ix);
             }
@@ -185,10 +187,7 @@ impl Engine {
     }
 
     fn project_due(&mut self, ix: super::index::ProjectIx) {
-        let project = &mut self.projects[ix.at()];
-        if project.wakes_at.is_some_and(|at| at <= self.now) {
-            project.wakes_at = None;
-        }
+        self.projects[ix.at()].wakes_at.take_if(|at| *at <= self.now);
         self.begin_due_sweep(ix);
         self.begin_due_watch(ix);
         self.circuit_due(ix);

@@ -63,13 +63,12 @@ impl Engine {
     }
 
     pub(super) fn circuit_due(&mut self, ix: ProjectIx) {
-        let project = &mut self.projects[ix.at()];
-        if let Circuit::Open { until } = project.circuit
-            && until <= self.now
-        {
-            project.circuit = Circuit::HalfOpen { read_succeeded: false };
-            self.is_gate_dirty = true;
+        let Circuit::Open { until } = self.projects[ix.at()].circuit else { return };
+        if until > self.now {
+            return self.wake_project(ix, until);
         }
+        self.projects[ix.at()].circuit = Circuit::HalfOpen { read_succeeded: false };
+        self.is_gate_dirty = true;
     }
 
     /// A read worked: after the circuit's backoff that lets one start through.

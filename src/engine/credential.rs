@@ -16,13 +16,26 @@ use super::timers::Timer;
 const RENEWAL_BACKOFF: Millis = Millis::from_secs(2);
 
 impl Engine {
+    /// A request with the project's credential is begun; tells which generation it uses.
+    pub(super) fn credential_used(&mut self, project: ProjectIx) -> u32 {
+        let credential = &mut self.credentials[self.projects[project.at()].credential.at()];
+        credential.in_flight += 1;
+        credential.generation
+    }
+
     /// A request with the project's credential was answered; `worked` if it was let in.
-    pub(super) fn credential_answered(&mut self, project: ProjectIx, worked: bool) {
+    pub(super) fn credential_answered(
+        &mut self,
+        project: ProjectIx,
+        generation: u32,
+        worked: bool,
+    ) {
         let ix = self.projects[project.at()].credential;
         let credential = &mut self.credentials[ix.at()];
         credential.in_flight =
             credential.in_flight.checked_sub(1).expect("an answer comes once per request");
-        if worked && !credential.proven && credential.stopped.is_none() {
+        let is_current = generation == credential.generation;
+        if worked && is_current && !credential.proven && credential.stopped.is_none() {
             credential.proven = true;
             credential.renewal = match credential.renewal {
                 Renewal::UnderWay => Renewal::UnderWay,
@@ -38,12 +51,16 @@ impl Engine {
     pub(super) fn credential_refused(
         &mut self,
         project: ProjectIx,
+        generation: u32,
         renewable: bool,
         note: &AnswerNote,
     ) {
         let ix = self.projects[project.at()].credential;
         let credential = &mut self.credentials[ix.at()];
-        if credential.stopped.is_some() || credential.renewal == Renewal::UnderWay {
+        if credential.stopped.is_some()
+            || credential.renewal == Renewal::UnderWay
+            || generation != credential.generation
+        {
             return;
         }
         credential.proven = false;
@@ -82,6 +99,7 @@ impl Engine {
             Ok(()) => {
                 let credential = &mut self.credentials[ix.at()];
                 credential.renewal = Renewal::Unproven;
+                credential.generation += 1;
                 credential.renewal_failures = 0;
                 credential.proven = false;
                 self.mark_projects_with(ix);

@@ -205,13 +205,10 @@ impl Engine {
             self.announce_opening(ix, project, opened);
         }
         if let Some(interval) = interval {
-            for edge in
-                [interval.open - PREPARE_AHEAD, interval.open, interval.last_start, interval.close]
-            {
-                if edge > wall {
-                    let at = self.steady_at(edge);
-                    self.timers.push(at, Timer::Campaign(ix));
-                }
+            let edges =
+                [interval.open - PREPARE_AHEAD, interval.open, interval.last_start, interval.close];
+            if let Some(next) = edges.into_iter().filter(|&edge| edge > wall).min() {
+                self.wake_campaign(ix, self.steady_at(next));
             }
         }
         self.mark_project(project);

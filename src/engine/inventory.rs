@@ -3,9 +3,11 @@
 //! Paging is not promised to be stable, so rows are de-duplicated by id, and an instance is gone
 //! only after two full sweeps without it (API facts, section 3.1).
 
+use std::collections::BTreeMap;
+
 use crate::model::call::PAGE_ROWS;
 use crate::model::policy::Membership;
-use crate::model::{Instance, Millis, draw};
+use crate::model::{Instance, InstanceId, Millis, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -117,12 +119,10 @@ impl Engine {
         self.skip_missing(ix);
         let unplanned = self.campaigns.iter().any(|campaign| campaign.state.is_none());
         if unplanned {
-            self.projects[ix.at()].inventory = sweep.seen.into_values().collect();
+            self.projects[ix.at()].inventory = sweep.seen.values().cloned().collect();
             self.plan_what_can_be();
-        } else {
-            self.projects[ix.at()].inventory = Vec::new();
-            self.join_newcomers(ix, sweep.seen.values());
         }
+        self.join_newcomers(ix, &sweep.seen);
     }
 
     fn instance_seen(&mut self, ix: ProjectIx, instance: &Instance, sweep: u64) {
@@ -174,7 +174,7 @@ impl Engine {
         self.projects[target.project.at()].detail.sweeps >= seen + MISSING_SWEEPS
     }
 
-    fn join_newcomers<'a>(&mut self, ix: ProjectIx, seen: impl Iterator<Item = &'a Instance>) {
+    fn join_newcomers(&mut self, ix: ProjectIx, seen: &BTreeMap<InstanceId, Instance>) {
         let live: Vec<CampaignIx> = (0..self.campaigns.len() as u32)
             .map(CampaignIx)
             .filter(|campaign| {
@@ -189,7 +189,7 @@ impl Engine {
         if live.is_empty() {
             return;
         }
-        for instance in seen {
+        for instance in seen.values() {
             for &campaign in &live {
                 self.join_if_new(campaign, ix, instance);
             }

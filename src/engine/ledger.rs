@@ -21,9 +21,11 @@ impl Engine {
         let before = target.tally();
         change(target);
         let after = target.tally();
+        if before.state != after.state {
+            target.read_failures = 0;
+        }
         if before.state != after.state || before.preparing != after.preparing {
             target.epoch = target.epoch.wrapping_add(1);
-            target.read_failures = 0;
             target.look = None;
         }
         self.touch_target(ix);
@@ -283,6 +285,16 @@ impl Engine {
         }
         project.wakes_at = Some(at);
         self.timers.push(at, Timer::Project(ix));
+    }
+
+    /// Looks at the campaign again at `at`, unless that is going to happen earlier anyway.
+    pub(super) fn wake_campaign(&mut self, ix: CampaignIx, at: Steady) {
+        let campaign = &mut self.campaigns[ix.at()];
+        if campaign.wakes_at.is_some_and(|known| known > self.now && known <= at) {
+            return;
+        }
+        campaign.wakes_at = Some(at);
+        self.timers.push(at, Timer::Campaign(ix));
     }
 
     pub(super) fn write_touched_rows(&mut self) {

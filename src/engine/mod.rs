@@ -96,6 +96,8 @@ pub struct Engine {
     credentials: Vec<Credential>,
     credential_index: BTreeMap<CredentialName, CredentialIx>,
     attempts: BTreeMap<TargetIx, AttemptRow>,
+    /// Tickets that are out, with the generation of the credential they use.
+    sending: BTreeMap<TargetIx, u32>,
     freezes: BTreeMap<Scope, FreezeRow>,
 
     timers: Timers,
@@ -151,6 +153,7 @@ impl Engine {
             credentials: Vec::new(),
             credential_index: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            sending: BTreeMap::new(),
             freezes: BTreeMap::new(),
             timers: Timers::default(),
             outstanding: BTreeMap::new(),

@@ -127,6 +127,8 @@ pub(super) struct Wanted {
 pub(super) struct Outstanding {
     pub(super) project: ProjectIx,
     pub(super) wanted: Wanted,
+    /// Of the credential, when it was sent.
+    pub(super) generation: u32,
 }
 
 /// One project's waiting reads.
@@ -255,11 +257,10 @@ impl Engine {
     fn send_read(&mut self, project: ProjectIx, wanted: Wanted) {
         let call = self.call_for(project, wanted.purpose);
         self.begin_look_if_first(wanted.purpose);
-        let credential = self.projects[project.at()].credential;
-        self.credentials[credential.at()].in_flight += 1;
+        let generation = self.credential_used(project);
         self.last_read += 1;
         let id = ReadId(self.last_read);
-        self.outstanding.insert(id, Outstanding { project, wanted });
+        self.outstanding.insert(id, Outstanding { project, wanted, generation });
         let project = self.projects[project.at()].name.clone();
         self.out.requests.push(Request::Read(Read { id, project, call }));
     }
@@ -297,7 +298,7 @@ impl Engine {
         id: ReadId,
         result: Result<Answered<ReadAnswer>, Answered<ReadFailure>>,
     ) {
-        let Some(Outstanding { project, wanted }) = self.outstanding.remove(&id) else {
+        let Some(Outstanding { project, wanted, generation }) = self.outstanding.remove(&id) else {
             return self.anomaly(format!("an answer to read {}, which was never sent", id.0));
         };
         self.mark_project(project);
@@ -310,7 +311,8 @@ impl Engine {
             Ok(answered) => answered.note.status,
             Err(failure) => failure.note.status,
         };
-        self.credential_answered(project, result.is_ok() || shows_credential_works(status));
+        let works = result.is_ok() || shows_credential_works(status);
+        self.credential_answered(project, generation, works);
         match result {
             Ok(answered) => {
                 self.read_succeeded(project);
@@ -321,7 +323,12 @@ impl Engine {
                     self.read_brought(project, wanted.purpose, answered.answer);
                 }
             }
-            Err(failure) => self.read_failed(project, wanted, failure.answer, &failure.note),
+            Err(failure) => {
+                if let ReadFailure::CredentialRefused { renewable } = failure.answer {
+                    self.credential_refused(project, generation, renewable, &failure.note);
+                }
+                self.read_failed(project, wanted, failure.answer, &failure.note);
+            }
         }
     }
 
@@ -394,10 +401,7 @@ impl Engine {
                 self.throttled(project, Quota::Reads, limit, retry_after);
                 self.put_back(project, wanted);
             }
-            ReadFailure::CredentialRefused { renewable } => {
-                self.credential_refused(project, renewable, note);
-                self.put_back(project, wanted);
-            }
+            ReadFailure::CredentialRefused { .. } => self.put_back(project, wanted),
             ReadFailure::Gone => match wanted.purpose.target() {
                 Some(target) if self.is_current(wanted) => self.read_gone(target, wanted.purpose),
                 _ => self.read_again_later(project, wanted),
@@ -413,9 +417,25 @@ impl Engine {
             }
             ReadFailure::Unreachable | ReadFailure::Forbidden | ReadFailure::Rejected => {
                 self.look_failed(wanted.purpose);
+                self.precheck_failed(project, wanted);
                 self.read_again_later(project, wanted);
             }
         }
+    }
+
+    /// A precheck that cannot be read gives its slot back: others go first.
+    fn precheck_failed(&mut self, project: ProjectIx, wanted: Wanted) {
+        let (Purpose::LastLook(ix) | Purpose::VersionsAgain(ix)) = wanted.purpose else { return };
+        if !self.is_current(wanted) {
+            return;
+        }
+        let failures = self.targets[ix.at()].read_failures + 1;
+        let not_before = self.wall + self.read_backoff(project, wanted.purpose, failures);
+        self.edit(ix, |target| {
+            target.read_failures = failures;
+            target.preparing = super::tables::Preparing::No;
+            target.row.not_before = Some(not_before);
+        });
     }
 
     fn put_back(&mut self, project: ProjectIx, wanted: Wanted) {

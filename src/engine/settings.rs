@@ -31,6 +31,7 @@ impl Engine {
                 // A changed key ends the stop of the old one.
                 credential.stopped = None;
                 credential.proven = false;
+                credential.generation += 1;
                 credential.renewal = Renewal::Possible;
                 self.touch_credential(ix);
             }
@@ -101,6 +102,7 @@ impl Engine {
             fingerprint: "".into(),
             proven: false,
             in_flight: 0,
+            generation: 0,
             stopped: None,
             renewal: Renewal::Possible,
             renewal_failures: 0,
@@ -180,6 +182,7 @@ impl Engine {
             overdue: 0,
             needs_operator: 0,
             calendars: BTreeMap::new(),
+            wakes_at: None,
             is_dirty: false,
             budget_dirty: false,
         });

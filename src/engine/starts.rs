@@ -53,6 +53,10 @@ impl Engine {
         self.projects[ix.at()]
             .armed
             .retain(|target| matches!(targets[target.at()].preparing, Preparing::Armed(_)));
+        let oldest = self.projects[ix.at()].armed.front();
+        if let Some(Preparing::Armed(at)) = oldest.map(|ix| self.targets[ix.at()].preparing) {
+            self.wake_project(ix, at + LOOK_LASTS);
+        }
     }
 
     fn may_prepare(&self, ix: TargetIx) -> bool {
@@ -282,8 +286,8 @@ impl Engine {
         let known_tasks = attempt.known_tasks.clone();
         self.changes().attempts.push(attempt.clone());
         self.attempts.insert(ix, attempt);
-        let credential = self.projects[project.at()].credential;
-        self.credentials[credential.at()].in_flight += 1;
+        let generation = self.credential_used(project);
+        self.sending.insert(ix, generation);
         self.record_target(ix, Fact::Intent { body, not_after, versions, known_tasks });
         self.out.requests.push(Request::Submit(submit));
         debug_assert!(submit_in_time(now, self.steady_at(not_after)));

@@ -33,7 +33,12 @@ impl Engine {
             if let Some(server) = answered.server_time {
                 self.projects[project.at()].skew = Some(server - self.wall);
             }
-            self.credential_answered(project, shows_credential_works(note.status));
+            let generation = self.sending.remove(&ix).unwrap_or_default();
+            let works = shows_credential_works(note.status);
+            self.credential_answered(project, generation, works);
+            if let SubmitAnswer::CredentialRefused { renewable } = answered.answer {
+                self.credential_refused(project, generation, renewable, &note);
+            }
             return self.submission_answered(ix, answered.answer, note);
         }
         // From an earlier process, or after an operator's verdict.
@@ -73,8 +78,7 @@ impl Engine {
                 self.enter_verifying(ix, VerifyAfter::ReportedCurrent);
                 self.record_target(ix, Fact::ReportedCurrent { note });
             }
-            SubmitAnswer::CredentialRefused { renewable } => {
-                self.credential_refused(project, renewable, &note);
+            SubmitAnswer::CredentialRefused { .. } => {
                 self.back_to_pending(ix, "credential refused", None);
                 self.record_target(ix, Fact::CredentialRefused { note });
             }
@@ -129,7 +133,8 @@ impl Engine {
             return self.anomaly(format!("a refusal to send {id}, which is not being sent"));
         };
         let project = self.targets[ix.at()].project;
-        self.credential_answered(project, false);
+        let generation = self.sending.remove(&ix).unwrap_or_default();
+        self.credential_answered(project, generation, false);
         self.back_to_pending(ix, "refused by the last check", None);
         self.record_target(ix, Fact::SendRefused { why });
     }

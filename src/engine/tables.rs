@@ -121,6 +121,8 @@ pub(super) struct Campaign {
     pub(super) needs_operator: u32,
     /// Per project of the campaign.
     pub(super) calendars: BTreeMap<ProjectIx, CampaignCalendar>,
+    /// The next instant at which it is looked at anyway.
+    pub(super) wakes_at: Option<Steady>,
     /// Waves have to be looked at again.
     pub(super) is_dirty: bool,
     pub(super) budget_dirty: bool,
@@ -258,6 +260,8 @@ pub(super) struct Credential {
     /// An answer has shown that it works, since the start or the last renewal.
     pub(super) proven: bool,
     pub(super) in_flight: u32,
+    /// Grows with every renewal: a refusal of an earlier one says nothing of this one.
+    pub(super) generation: u32,
     pub(super) stopped: Option<Arc<str>>,
     pub(super) renewal: Renewal,
     pub(super) renewal_failures: u32,

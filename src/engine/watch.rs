@@ -270,8 +270,9 @@ impl Engine {
 
     pub(super) fn begin_due_watch(&mut self, ix: ProjectIx) {
         let watch = &self.projects[ix.at()].watch;
-        if watch.sweep.is_some() || watch.due.is_none_or(|due| due > self.now) {
-            return;
+        let Some(due) = watch.due.filter(|_| watch.sweep.is_none()) else { return };
+        if due > self.now {
+            return self.wake_project(ix, due);
         }
         self.projects[ix.at()].watch.due = None;
         let since = self.running(ix).into_iter().map(|target| self.tasks_since(target)).min();

@@ -7,7 +7,6 @@ use super::event::Fact;
 use super::index::{CampaignIx, TargetIx};
 use super::ready::QueueKey;
 use super::state::{CampaignState, PauseCause};
-use super::timers::Timer;
 
 impl Engine {
     /// Ends, bakes and opens waves as far as their targets allow.
@@ -61,7 +60,7 @@ impl Engine {
         let until = self.campaigns[ix.at()].detail.bake_until.unwrap_or(wall);
         if until > wall {
             let at = self.steady_at(until);
-            self.timers.push(at, Timer::Campaign(ix));
+            self.wake_campaign(ix, at);
         }
         until <= wall
     }
