@@ -14,6 +14,7 @@ pub mod moment;
 pub mod output;
 mod panic;
 mod settings;
+mod simulate;
 pub mod site;
 pub mod socket;
 mod target;
@@ -50,6 +51,8 @@ pub enum Command {
     Windows(windows::Args),
     #[command(flatten)]
     Control(control::Control),
+    /// Run the simulated cloud, for experiments.
+    Simulate(simulate::Args),
 }
 
 /// What every command works with.
@@ -107,6 +110,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(&args, context),
         Command::Windows(args) => windows::run(&args, context),
         Command::Control(control) => control::run(control, context),
+        Command::Simulate(simulate) => simulate::run(simulate, context),
     }
 }
 

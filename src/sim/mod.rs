@@ -1,5 +1,6 @@
 //! The simulated cloud: a pure world and an HTTP face.
 
+pub mod command;
 pub mod file;
 pub mod http;
 pub mod log;
