@@ -12,6 +12,7 @@ mod error;
 mod evidence;
 mod files;
 mod ledger;
+mod log;
 mod open;
 mod read;
 mod schema;

@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::files::{self, Inode, Lock, Paths};
 use super::ledger::Tail;
 use super::sqlite;
-use super::{LedgerEnd, Opened, Store, Writer, schema};
+use super::{LedgerEnd, Opened, Store, Writer, log, schema};
 
 impl Store {
     /// Opens the store for writing, and creates it on a first start: when neither the store nor
@@ -55,6 +55,7 @@ impl Store {
             Err(error) => return Err(error),
         };
         files::check_owner(&paths.store)?;
+        log::check(&paths.wal)?;
         let Writer { mut connection, wal, .. } = connect(&paths).await?;
         sqlite::check_integrity(&mut connection, &paths.store).await?;
         let failed = StoreError::database(&paths.store);

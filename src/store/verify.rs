@@ -98,13 +98,10 @@ impl fmt::Display for Folded {
 impl Folded {
     fn apply(&mut self, event: &Event, state: TargetState) {
         self.state = state;
+        if let Some(attempt) = &event.attempt {
+            (self.round, self.number) = (attempt.round, attempt.number);
+        }
         match &event.fact {
-            Fact::Intent { .. } => {
-                if let Some(attempt) = &event.attempt {
-                    (self.round, self.number) = (attempt.round, attempt.number);
-                }
-                self.task = None;
-            }
             Fact::Accepted { task, .. }
             | Fact::Adopted { task }
             | Fact::Resolved { verdict: Verdict::Applied { task: Some(task) } } => {

@@ -213,3 +213,50 @@ async fn accepting_the_loss_keeps_the_old_files_and_begins_anew() {
     assert!(moved.iter().all(|path| path.exists()), "{moved:?}");
     store.commit(&[planned(1, 1)]).await.unwrap();
 }
+
+/// A store that was killed, three commits of which stand in its log only; and that log.
+async fn killed() -> (Place, Vec<u8>) {
+    let running = place();
+    let mut store = running.open().await;
+    for n in 1..=3 {
+        store.commit(&[planned(n, u32::try_from(n).unwrap())]).await.unwrap();
+    }
+    let killed = place();
+    for suffix in ["", "-wal", ".generation"] {
+        fs::copy(running.beside(suffix), killed.beside(suffix)).unwrap();
+    }
+    let log = fs::read(killed.beside("-wal")).unwrap();
+    (killed, log)
+}
+
+/// Header and frame lengths of the log, with pages of 4,096 bytes.
+const LOG_HEADER: usize = 32;
+const LOG_FRAME: usize = 24 + 4096;
+
+#[tokio::test]
+async fn a_log_whose_acknowledged_commits_are_damaged_is_refused() {
+    for (name, at) in [
+        ("header", 20),
+        ("the first frame's page", LOG_HEADER + 500),
+        ("the first frame's mark", LOG_HEADER + 9),
+        ("a later frame", LOG_HEADER + LOG_FRAME + 500),
+    ] {
+        let (place, mut log) = killed().await;
+        log[at] ^= 0x10;
+        fs::write(place.beside("-wal"), &log).unwrap();
+        let error = refusal(&place).await;
+        assert!(matches!(error, StoreError::Damaged { .. }), "{name}: {error:?}");
+        assert_eq!(fs::read(place.beside("-wal")).unwrap(), log, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_a_crash_tore_opens_with_all_that_was_whole() {
+    for (kept, lost) in [("whole", 0), ("a part of the last frame", 100)] {
+        let (place, log) = killed().await;
+        fs::write(place.beside("-wal"), &log[..log.len() - lost]).unwrap();
+        let rows = place.open().await.load().await.unwrap();
+        let expected = if lost == 0 { 3 } else { 2 };
+        assert_eq!(rows.last_seq, expected, "{kept}");
+    }
+}
