@@ -1,0 +1,145 @@
+//! S5 and S6 from the cloud's log: how much ran at once, how fast it was asked for.
+
+use std::collections::BTreeMap;
+
+use super::Findings;
+use super::evidence::Evidence;
+use crate::model::policy::{GroupKey, Rate};
+use crate::model::{AttemptId, InstanceId, Millis, ProjectName, TargetId, Wall};
+use crate::sim::world::TaskState;
+
+/// Requests reach the log a little later than they were begun, one later than another.
+const ARRIVAL_JITTER: Millis = Millis::from_secs(1);
+
+pub(super) fn judge(evidence: &Evidence, findings: &mut Findings) {
+    judge_concurrency(evidence, findings);
+    judge_rates(evidence, findings);
+}
+
+/// Replays the begins and ends of our tasks and counts them against every cap.
+fn judge_concurrency(evidence: &Evidence, findings: &mut Findings) {
+    let mut running: BTreeMap<Cap, u32> = BTreeMap::new();
+    let mut changes: Vec<(Wall, u64, bool, TargetId)> = evidence
+        .tasks()
+        .filter_map(|task| {
+            let attempt: AttemptId = task.attempt.as_deref()?.parse().ok()?;
+            let begins = task.state == TaskState::Open;
+            Some((task.at, task.seq, begins, attempt.target))
+        })
+        .collect();
+    // An end and a begin in one millisecond: the end first.
+    changes.sort_by_key(|(at, seq, begins, _)| (*at, *begins, *seq));
+    for (at, _, begins, target) in changes {
+        for (cap, limit) in caps_of(evidence, &target) {
+            let count = running.entry(cap.clone()).or_default();
+            if begins {
+                *count += 1;
+                let held = *count <= limit;
+                let count = *count;
+                findings.expect(5, held, || {
+                    format!("{cap:?}: {count} of {limit} in flight at {}", at.rfc3339())
+                });
+            } else {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Cap {
+    Campaign(String),
+    Project(String),
+    Group(String, String),
+}
+
+fn caps_of(evidence: &Evidence, target: &TargetId) -> Vec<(Cap, u32)> {
+    let mut caps = Vec::new();
+    if let Some(policy) = evidence.settings.projects.get(&target.project) {
+        caps.push((Cap::Project(target.project.to_string()), policy.max_in_flight));
+    }
+    let Some(policy) = evidence.settings.campaigns.get(&target.campaign) else { return caps };
+    let campaign = target.campaign.to_string();
+    caps.push((Cap::Campaign(campaign.clone()), policy.max_in_flight));
+    let labels = evidence
+        .rows
+        .instances
+        .iter()
+        .find(|row| row.project == target.project && row.instance == target.instance);
+    let Some(labels) = labels else { return caps };
+    for limit in &policy.max_unavailable {
+        let groups: Vec<String> = match &limit.per {
+            GroupKey::Tag(key) => {
+                labels.tags.get(key).map(|value| format!("{key}={value}")).into_iter().collect()
+            }
+            GroupKey::Zone => labels.zones.iter().map(ToString::to_string).collect(),
+            GroupKey::Project => vec![target.project.to_string()],
+        };
+        caps.extend(
+            groups.into_iter().map(|group| (Cap::Group(campaign.clone(), group), limit.limit)),
+        );
+    }
+    caps
+}
+
+fn judge_rates(evidence: &Evidence, findings: &mut Findings) {
+    let (mut starts, mut reads): (Arrivals, Arrivals) = Default::default();
+    for line in evidence.requests().filter(|line| line.daemon.is_some()) {
+        let project = line.project.as_deref().and_then(|id| evidence.project_named(id));
+        let (Some(project), Some(call)) = (project, line.call) else { continue };
+        let arrivals = if call.is_read() { &mut reads } else { &mut starts };
+        if call.is_read() || line.attempt.is_some() {
+            arrivals.entry(project.clone()).or_default().push((line.t_wall, line.instance.clone()));
+        }
+    }
+    for (what, arrivals) in [("starts", starts), ("reads", reads)] {
+        for (project, mut times) in arrivals {
+            let policy = &evidence.settings.projects[&project];
+            let rate = if what == "starts" { policy.upgrade_rate } else { policy.read_rate };
+            times.sort();
+            findings.look(
+                6,
+                exceeded(rate, &times).map(|most| {
+                    format!("project {project}: {most} {what} more than {rate:?} allows")
+                }),
+            );
+        }
+    }
+}
+
+type Arrivals = BTreeMap<ProjectName, Vec<(Wall, Option<InstanceId>)>>;
+
+/// By how much the arrivals exceed burst + rate·T in their worst interval, if they do.
+///
+/// A leaky bucket fed by the arrivals finds that interval without trying them all.
+fn exceeded(rate: Rate, arrivals: &[(Wall, Option<InstanceId>)]) -> Option<u64> {
+    let interval = rate.per.0 as f64 / f64::from(rate.events);
+    let allowance = f64::from(rate.burst) + ARRIVAL_JITTER.0 as f64 / interval + 1.0;
+    let (mut level, mut last, mut worst) = (0.0_f64, None::<Wall>, 0.0_f64);
+    for (at, _) in arrivals {
+        if let Some(last) = last {
+            level = (level - (*at - last).0 as f64 / interval).max(0.0);
+        }
+        level += 1.0;
+        last = Some(*at);
+        worst = worst.max(level - allowance);
+    }
+    (worst > 1e-9).then_some(worst.ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(times: &[i64]) -> Vec<(Wall, Option<InstanceId>)> {
+        times.iter().map(|&ms| (Wall(ms), None)).collect()
+    }
+
+    #[test]
+    fn a_burst_beyond_the_bucket_is_seen_and_one_within_is_not() {
+        let rate = Rate { events: 1, per: Millis::from_secs(10), burst: 2 };
+        assert_eq!(exceeded(rate, &at(&[0, 1, 10_000, 20_000])), None);
+        assert!(exceeded(rate, &at(&[0, 1, 2, 3, 4])).is_some());
+        assert!(exceeded(rate, &at(&[0, 1, 10_000, 10_001, 10_002, 10_003])).is_some());
+    }
+}
