@@ -6,10 +6,12 @@
 
 pub mod api;
 pub mod cli;
+pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod daemon;
 pub mod engine;
+pub mod failpoint;
 pub mod judge;
 pub mod model;
 pub mod sim;

@@ -13,6 +13,7 @@ pub mod globals;
 pub mod moment;
 pub mod output;
 mod panic;
+mod run;
 mod settings;
 mod simulate;
 pub mod site;
@@ -45,6 +46,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the daemon until SIGTERM or SIGINT.
+    Run(run::Args),
     /// Read the configuration and say everything that is wrong with it.
     Check(check::Args),
     /// Show when windows open next, and what freezes leave of them.
@@ -107,6 +110,7 @@ pub fn main() -> Exit {
 
 fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Run(arguments) => run::run(arguments, context),
         Command::Check(args) => check::run(&args, context),
         Command::Windows(args) => windows::run(&args, context),
         Command::Control(control) => control::run(control, context),

@@ -27,3 +27,4 @@ mod store_rows;
 mod store_samples;
 mod store_statements;
 mod store_verify;
+mod unit_file;

@@ -1,0 +1,235 @@
+//! The socket's routes: `/v1/status`, `/v1/plan`, `/v1/why`, `/v1/events`, `/v1/orders`.
+//!
+//! Bodies are the engine's own views as JSON. 200 done · 400 not understood · 404 unknown ·
+//! 409 refused in this state · 503 the loop does not answer.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::Handle;
+use crate::daemon::handle::NoAnswer;
+use crate::engine::order::Refusal;
+use crate::engine::view::{PlanVerdict, PlannedTarget};
+use crate::engine::{Command, Event, Hold, Order, Plan, Reason, Reply, Status, TargetState};
+use crate::model::{TargetId, Wall};
+use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
+
+use super::peer::Actor;
+
+/// Closest names that an unknown target is answered with.
+const CLOSEST: usize = 3;
+
+/// Names less alike than this are no suggestion.
+const ALIKE: f64 = 0.7;
+
+/// What is posted to `/v1/orders`: an order without its actor, whom the kernel names.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OrderBody {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Arc<str>>,
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+/// Why one target is not moving.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    pub target: TargetId,
+    /// The instance's name.
+    pub name: Arc<str>,
+    /// The first reason that applies; `None` once it ended.
+    pub hold: Option<Hold>,
+    /// Where it stands, once it is under way or over.
+    pub state: Option<TargetState>,
+    /// Why it ended as it did.
+    pub reason: Option<Reason>,
+}
+
+/// A page of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventsAnswer {
+    pub events: Vec<Event>,
+}
+
+/// What is said instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub message: String,
+}
+
+/// The query of `/v1/events`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct EventsQuery {
+    /// Only events with a greater `seq`.
+    after: u64,
+    campaign: Option<String>,
+    /// `campaign/project/instance`; overrides `campaign`.
+    target: Option<String>,
+    /// The name of the event: `accepted`, `paused`.
+    event: Option<String>,
+    /// Milliseconds since 1970, UTC.
+    since_ms: Option<i64>,
+    order: EventsFrom,
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EventsFrom {
+    #[default]
+    Oldest,
+    Newest,
+}
+
+#[derive(Debug, Clone)]
+struct Site {
+    handle: Handle,
+    store: ReadOnly,
+}
+
+pub(super) fn routes(handle: Handle, store: ReadOnly) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/plan", get(plan))
+        .route("/v1/why/{campaign}/{project}/{instance}", get(why))
+        .route("/v1/events", get(events))
+        .route("/v1/orders", post(order))
+        .with_state(Site { handle, store })
+}
+
+async fn status(State(site): State<Site>) -> Result<Json<Status>, Refused> {
+    Ok(Json(site.handle.status().await?))
+}
+
+async fn plan(State(site): State<Site>) -> Result<Json<Plan>, Refused> {
+    Ok(Json(site.handle.plan().await?))
+}
+
+async fn why(
+    State(site): State<Site>,
+    Path((campaign, project, instance)): Path<(String, String, String)>,
+) -> Result<Json<Why>, Refused> {
+    let target =
+        TargetId { campaign: campaign.into(), project: project.into(), instance: instance.into() };
+    let hold = site.handle.why(target.clone()).await?;
+    let plan = site.handle.plan().await?;
+    let Some(planned) = find(&plan, &target) else {
+        return Err(Refused::new(StatusCode::NOT_FOUND, unknown(&plan, &target)));
+    };
+    let (state, reason) = match &planned.verdict {
+        PlanVerdict::State { state, reason } => (Some(*state), reason.clone()),
+        PlanVerdict::Skipped { reason } => (Some(TargetState::Skipped), Some(reason.clone())),
+        _ => (None, None),
+    };
+    Ok(Json(Why { target, name: planned.name.clone(), hold, state, reason }))
+}
+
+fn find<'a>(plan: &'a Plan, target: &TargetId) -> Option<&'a PlannedTarget> {
+    let campaign = plan.campaigns.iter().find(|campaign| campaign.name == target.campaign)?;
+    campaign
+        .targets
+        .iter()
+        .find(|one| one.project == target.project && one.instance == target.instance)
+}
+
+fn unknown(plan: &Plan, target: &TargetId) -> String {
+    let wanted = target.to_string();
+    let mut known: Vec<(f64, String)> = plan
+        .campaigns
+        .iter()
+        .flat_map(|campaign| campaign.targets.iter().map(move |one| (campaign, one)))
+        .map(|(campaign, one)| format!("{}/{}/{}", campaign.name, one.project, one.instance))
+        .map(|id| (strsim::jaro_winkler(&wanted, &id), id))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .collect();
+    known.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    known.truncate(CLOSEST);
+    let closest: Vec<String> = known.into_iter().map(|(_, id)| id).collect();
+    match closest.is_empty() {
+        true => format!("no target {wanted}"),
+        false => format!("no target {wanted}; closest: {}", closest.join(", ")),
+    }
+}
+
+async fn events(
+    State(site): State<Site>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<EventsAnswer>, Refused> {
+    let target = query.target.map(|text| text.parse()).transpose();
+    let target = target.map_err(|error: crate::model::id::BadId| {
+        Refused::new(StatusCode::BAD_REQUEST, error.to_string())
+    })?;
+    let filter = EventFilter {
+        campaign: query.campaign.map(Into::into),
+        target,
+        after_seq: query.after,
+        since: query.since_ms.map(Wall),
+        kind: query.event,
+        order: match query.order {
+            EventsFrom::Oldest => EventOrder::OldestFirst,
+            EventsFrom::Newest => EventOrder::NewestFirst,
+        },
+        limit: query.limit,
+    };
+    Ok(Json(EventsAnswer { events: site.store.events(&filter).await? }))
+}
+
+async fn order(
+    State(site): State<Site>,
+    Extension(actor): Extension<Option<Actor>>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Reply>), Refused> {
+    let body: OrderBody = serde_json::from_slice(&body)
+        .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let Some(actor) = actor else {
+        let message = "the kernel does not say who you are";
+        return Err(Refused::new(StatusCode::FORBIDDEN, message.into()));
+    };
+    let order = Order { actor: actor.text().await, reason: body.reason, command: body.command };
+    let reply = site.handle.order(order).await?;
+    let status = match &reply {
+        Reply::Done { .. } => StatusCode::OK,
+        Reply::Refused { refusal: Refusal::NotNow, .. } => StatusCode::CONFLICT,
+        Reply::Refused { refusal: Refusal::Unknown, .. } => StatusCode::NOT_FOUND,
+    };
+    Ok((status, Json(reply)))
+}
+
+/// Any answer but the one that was asked for.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, message: String) -> Refused {
+        Refused { status, message }
+    }
+}
+
+impl From<NoAnswer> for Refused {
+    fn from(error: NoAnswer) -> Refused {
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Refused {
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, Json(Problem { message: self.message })).into_response()
+    }
+}

@@ -1,0 +1,105 @@
+//! `refit run`: the daemon, until SIGTERM or SIGINT.
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::api::Faces;
+use crate::config::{self, Colour, Loaded, ProcessEnvironment};
+use crate::daemon::logging::{self, LogFormat};
+use crate::daemon::signals::Signals;
+use crate::daemon::{Daemon, Ended, Options, Starts};
+
+use super::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::globals;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Do everything but the upgrade itself: the first thing to run in a new place.
+    #[arg(long)]
+    no_starts: bool,
+}
+
+/// Runs the daemon to its end.
+///
+/// # Errors
+/// It could not start, or not stop cleanly; the exit code says what to do.
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let format = match context.globals.log_format {
+        globals::LogFormat::Human => LogFormat::Human,
+        globals::LogFormat::Json => LogFormat::Json,
+    };
+    let loaded = match config::load(&context.globals.config, &ProcessEnvironment) {
+        Ok(loaded) => loaded,
+        Err(findings) => {
+            context.output.say(findings.render(Colour::Plain).trim_end());
+            return Ok(exit(findings.exit_code()));
+        }
+    };
+    if !loaded.warnings.list.is_empty() {
+        context.output.say(loaded.warnings.render(Colour::Plain).trim_end());
+    }
+    logging::start(format).map_err(|error| {
+        Failure::new(Exit::StoreDamaged, "cannot start the log's thread").because(&error)
+    })?;
+    let ended = context.block_on(serve(loaded, &args));
+    logging::flush();
+    ended
+}
+
+async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
+    let stop = CancellationToken::new();
+    let signals = Signals::catch()
+        .map_err(|error| Failure::new(Exit::Bug, "cannot catch signals").because(&error))?;
+    let signals = tokio::spawn(signals.stop_on_request(stop.clone()));
+    let config = loaded.config.clone();
+    let options = Options {
+        loaded,
+        starts: if args.no_starts { Starts::Off } else { Starts::On },
+        seed: None,
+        state_directory: state_directory(),
+        stop,
+        progress: None,
+    };
+    let ended = drive(options, &config).await;
+    signals.abort();
+    let Ended { left_in_flight } = ended?;
+    info!(left_in_flight, "stopped");
+    Ok(Exit::Done)
+}
+
+/// Opens the daemon, then its interfaces, and closes them in the opposite order.
+async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failure> {
+    let daemon = Daemon::open(options).await.map_err(|error| {
+        Failure::new(exit(error.exit_code()), "the daemon cannot start").because(&error)
+    })?;
+    let (api, store) = (&config.api, &config.store.path);
+    let faces = Faces::bind(api.listen, &api.socket, store, daemon.handle()).await;
+    let faces = faces.map_err(|error| {
+        Failure::new(exit(error.exit_code()), "the daemon cannot be reached").because(&error)
+    })?;
+    let listen = faces.listens_on().map(|address| address.to_string());
+    let socket = config.api.socket.display().to_string();
+    info!(listen, socket, "answering");
+    let last_answer = CancellationToken::new();
+    let answering = tokio::spawn(faces.serve(last_answer.clone()));
+    let ended = daemon.run().await;
+    last_answer.cancel();
+    if answering.await.is_err() {
+        tracing::error!("the interfaces had panicked");
+    }
+    ended.map_err(|error| Failure::new(exit(error.exit_code()), "the daemon ended").because(&error))
+}
+
+/// The first of the directories that systemd made for the unit.
+fn state_directory() -> Option<PathBuf> {
+    let value = std::env::var_os("STATE_DIRECTORY")?.into_string().ok()?;
+    value.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
+}
+
+fn exit(code: u8) -> Exit {
+    Exit::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Bug)
+}

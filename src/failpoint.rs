@@ -1,0 +1,149 @@
+//! Places at which a test may kill the process, named and in one list.
+//!
+//! In debug builds `REFIT_FAILPOINT=name:n` kills the process with SIGKILL at the n-th hit of that
+//! point, as a power cut would: nothing is flushed, nothing unwinds. `REFIT_FAILPOINT_LOG=file`
+//! appends the name of every point as it is hit, so that a test first learns which hits a run has
+//! and then dies at each of them. Release builds contain none of this.
+
+/// A point between two effects of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// The store is open, nothing is read yet.
+    RestoreBegins,
+    /// The engine stands, the first units are not committed.
+    RestoreEnds,
+    /// The first units are durable; systemd has not been told.
+    BeforeReady,
+    /// Units and the evidence behind them are decided, not durable.
+    BeforeCommit,
+    /// They are durable; nothing has left because of them.
+    AfterCommit,
+    /// The intent is durable and the last check passed; the first byte is not sent.
+    BeforeSend,
+    /// The answer is read; nobody knows of it yet.
+    AfterSend,
+    /// The engine has not seen the answer yet.
+    BeforeAnswer,
+    /// Everything is committed; the process is about to end.
+    BeforeExit,
+}
+
+impl Point {
+    pub const ALL: [Point; 9] = [
+        Point::RestoreBegins,
+        Point::RestoreEnds,
+        Point::BeforeReady,
+        Point::BeforeCommit,
+        Point::AfterCommit,
+        Point::BeforeSend,
+        Point::AfterSend,
+        Point::BeforeAnswer,
+        Point::BeforeExit,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Point::RestoreBegins => "restore_begins",
+            Point::RestoreEnds => "restore_ends",
+            Point::BeforeReady => "before_ready",
+            Point::BeforeCommit => "before_commit",
+            Point::AfterCommit => "after_commit",
+            Point::BeforeSend => "before_send",
+            Point::AfterSend => "after_send",
+            Point::BeforeAnswer => "before_answer",
+            Point::BeforeExit => "before_exit",
+        }
+    }
+}
+
+/// Dies here if the environment says so.
+#[cfg(debug_assertions)]
+pub fn hit(point: Point) {
+    armed::hit(point);
+}
+
+/// Release builds have no failpoints.
+#[cfg(not(debug_assertions))]
+pub fn hit(_point: Point) {}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::fs::{File, OpenOptions};
+    use std::io::Write;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::Point;
+
+    struct Plan {
+        /// The point to die at, and at which of its hits, counted from 1.
+        kill: Option<(Point, u64)>,
+        hits: AtomicU64,
+        log: Option<File>,
+    }
+
+    static PLAN: OnceLock<Plan> = OnceLock::new();
+
+    pub fn hit(point: Point) {
+        let plan = PLAN.get_or_init(from_environment);
+        if let Some(mut log) = plan.log.as_ref() {
+            writeln!(log, "{}", point.name()).expect("a failpoint log that was opened takes lines");
+        }
+        let Some((wanted, at)) = plan.kill else { return };
+        if wanted == point && plan.hits.fetch_add(1, Ordering::SeqCst) + 1 == at {
+            die();
+        }
+    }
+
+    fn from_environment() -> Plan {
+        let kill = std::env::var("REFIT_FAILPOINT").ok().map(|text| parse(&text));
+        let log = std::env::var_os("REFIT_FAILPOINT_LOG").map(|path| {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .expect("REFIT_FAILPOINT_LOG names a writable file")
+        });
+        Plan { kill, hits: AtomicU64::new(0), log }
+    }
+
+    fn parse(text: &str) -> (Point, u64) {
+        let (name, at) = text.split_once(':').unwrap_or((text, "1"));
+        let point = Point::ALL
+            .into_iter()
+            .find(|point| point.name() == name)
+            .expect("REFIT_FAILPOINT names a point of the list");
+        (point, at.parse().expect("REFIT_FAILPOINT counts hits with a number"))
+    }
+
+    fn die() -> ! {
+        let me = rustix::process::getpid();
+        rustix::process::kill_process(me, rustix::process::Signal::KILL)
+            .expect("a process may kill itself");
+        // The signal is delivered before the call returns to a running thread; should it ever be
+        // late, nothing may happen meanwhile.
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_point_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = Point::ALL.into_iter().map(Point::name).collect();
+        assert_eq!(names.len(), Point::ALL.len());
+    }
+
+    #[test]
+    fn an_unarmed_point_does_nothing() {
+        for point in Point::ALL {
+            hit(point);
+        }
+    }
+}
