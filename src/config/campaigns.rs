@@ -83,7 +83,7 @@ fn campaign(section: &mut Section<'_>, context: &Context<'_>) -> Option<Campaign
         proxy: proxy.map(Into::into),
         select,
         max_in_flight,
-        max_unavailable,
+        max_unavailable: max_unavailable?,
         task_timeout,
         settle,
         observe_for,
@@ -92,7 +92,7 @@ fn campaign(section: &mut Section<'_>, context: &Context<'_>) -> Option<Campaign
         allow_single_node,
         retry,
         failure_budget,
-        waves,
+        waves: waves?,
     })
 }
 
@@ -105,12 +105,14 @@ fn version(section: &mut Section<'_>, key: &'static str) -> Option<String> {
     Some(version)
 }
 
-fn group_limits(campaign: &mut Section<'_>) -> Vec<GroupLimit> {
+/// Reads `max_unavailable`; `None` if one of them was reported.
+fn group_limits(campaign: &mut Section<'_>) -> Option<Vec<GroupLimit>> {
     let sections = campaign.list("max_unavailable");
     let origin = match sections.is_empty() {
         true => super::Origin::Default,
         false => campaign.origin("max_unavailable"),
     };
+    let count = sections.len();
     let mut groups = BTreeSet::new();
     let mut limits = Vec::new();
     for mut section in sections {
@@ -128,7 +130,7 @@ fn group_limits(campaign: &mut Section<'_>) -> Vec<GroupLimit> {
     }
     let printed: Vec<String> = limits.iter().map(print_limit).collect();
     campaign.record("max_unavailable", format!("[{}]", printed.join(", ")), origin);
-    limits
+    (limits.len() == count).then_some(limits)
 }
 
 const UNTAGGED: Choice<Untagged> =

@@ -1,6 +1,8 @@
 //! Whether freezes leave a campaign any time at all: a daemon that waits for years is a mistake.
 
-use crate::model::calendar::Calendar;
+use std::collections::BTreeSet;
+
+use crate::model::calendar::{Calendar, Window};
 use crate::model::{CampaignName, Millis, ProjectName, Settings, Wall};
 
 use super::problem::Problem;
@@ -16,10 +18,18 @@ const INTERVALS_MAX: usize = 1_000;
 /// whose freezes do so together.
 pub fn check(root: &Section<'_>, settings: &Settings, now: Wall) {
     let mut guilty = Vec::new();
+    let mut free = BTreeSet::new();
     for (campaign, policy) in &settings.campaigns {
         for project in &policy.projects {
             let calendar = Calendar::for_campaign(settings, campaign, project);
+            // Most campaigns share a few windows and freezes: each set is searched once.
+            let freezes = calendar.freezes.iter().map(|freeze| freeze.name.clone());
+            let sets = (policy.windows.clone(), freezes.collect::<Vec<_>>());
+            if free.contains(&sets) {
+                continue;
+            }
             if !is_covered(&calendar, now) {
+                free.insert(sets);
                 continue;
             }
             let windows = &calendar.windows;
@@ -54,7 +64,7 @@ fn covered(what: &str, campaign: &CampaignName, project: &ProjectName) -> Proble
 /// Whether windows open, and freezes take every start from them.
 fn is_covered(calendar: &Calendar, now: Wall) -> bool {
     let until = now + AHEAD;
-    let opens = |window: &crate::model::calendar::Window| {
+    let opens = |window: &Window| {
         window.occurrences_after(now).next().is_some_and(|first| first.open < until)
     };
     !calendar.freezes.is_empty()

@@ -226,7 +226,7 @@ impl Kind for Name<'_> {
         let help = match closest(name, self.known.iter().map(String::as_str)) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None if self.known.is_empty() => format!("define `[{}s.{name}]`", self.what),
-            None => format!("defined are: {}", self.known.join(", ")),
+            None => format!("defined are: {}", self.listed()),
         };
         Err(vec![Problem::new(format!("no {} is named {}", self.what, quoted(name))).help(help)])
     }
@@ -237,6 +237,17 @@ impl Kind for Name<'_> {
 
     fn example(&self) -> String {
         print_text(self.known.first().map_or("NAME", String::as_str))
+    }
+}
+
+/// Names that a message lists.
+const LISTED_MAX: usize = 10;
+
+impl Name<'_> {
+    fn listed(&self) -> String {
+        let names: Vec<&str> = self.known.iter().take(LISTED_MAX).map(String::as_str).collect();
+        let more = if self.known.len() > LISTED_MAX { ", …" } else { "" };
+        format!("{}{more}", names.join(", "))
     }
 }
 
@@ -285,11 +296,17 @@ impl<K: Kind> Kind for OneOrMany<K> {
     }
 }
 
+/// Problems of one list that are reported.
+const PROBLEMS_MAX: usize = 20;
+
 fn parse_each<K: Kind>(kind: &K, list: &DeArray<'_>) -> Result<Vec<K::Value>, Vec<Problem>> {
     let mut values = Vec::new();
     let mut problems = Vec::new();
     let mut printed = BTreeSet::new();
     for element in list.iter() {
+        if problems.len() >= PROBLEMS_MAX {
+            break;
+        }
         match kind.parse(element) {
             Ok(value) if !printed.insert(kind.print(&value)) => {
                 let problem = Problem::new("this stands in the list twice").help("remove one");

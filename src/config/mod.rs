@@ -138,13 +138,12 @@ fn parse(path: &Path, source: &Source, environment: &dyn Environment) -> Result<
     };
     let (list, effective) = notes.into_parts();
     let findings = findings(path, list);
-    match config {
-        Some(config) if !findings.has_errors() => {
-            let config = Config { digest: effective::digest(&effective).into(), ..config };
-            Ok(Loaded { config, warnings: findings, effective })
-        }
-        _ => Err(findings),
+    if findings.has_errors() {
+        return Err(findings);
     }
+    let config = config.expect("a table that cannot be read is reported as an error");
+    let config = Config { digest: effective::digest(&effective).into(), ..config };
+    Ok(Loaded { config, warnings: findings, effective })
 }
 
 /// The directory from which relative paths in the file count.
@@ -160,6 +159,7 @@ struct Context<'a> {
     credentials: Vec<String>,
     projects: Vec<String>,
     windows: Vec<String>,
+    freezes: Vec<String>,
     campaigns: Vec<String>,
 }
 
@@ -173,6 +173,7 @@ fn read(mut root: Section<'_>, base: &Path, environment: &dyn Environment) -> Op
         credentials: root.names("credentials"),
         projects: root.names("projects"),
         windows: root.names("windows"),
+        freezes: root.names("freezes"),
         campaigns: root.names("campaigns"),
     };
     let store = service::store(root.table("store", Record::Keys), &context);
@@ -183,7 +184,13 @@ fn read(mut root: Section<'_>, base: &Path, environment: &dyn Environment) -> Op
     let freezes = windows::freezes(&mut root, &context);
     let campaigns = campaigns::read(&mut root, &context);
     let settings = Settings { credentials, projects, windows, freezes, campaigns };
+    let is_complete = settings.credentials.len() == context.credentials.len()
+        && settings.projects.len() == context.projects.len()
+        && settings.windows.len() == context.windows.len()
+        && settings.freezes.len() == context.freezes.len()
+        && settings.campaigns.len() == context.campaigns.len();
     coverage::check(&root, &settings, environment.now());
     root.close();
-    Some(Config { settings, endpoints, secrets, store, api, time_zone, digest: Arc::from("") })
+    let digest = Arc::from("");
+    is_complete.then_some(Config { settings, endpoints, secrets, store, api, time_zone, digest })
 }

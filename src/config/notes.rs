@@ -11,8 +11,8 @@ use super::finding::Finding;
 use super::problem::Problem;
 use super::source::Source;
 
-/// Findings of one file that are kept; a file that is wrong in more places is no configuration.
-const FINDINGS_LIMIT: usize = 200;
+/// Findings of one severity that are kept; a file wrong in more places is no configuration.
+const FINDINGS_MAX: usize = 200;
 
 /// Collects what the reading of one file brings to light.
 pub struct Notes<'a> {
@@ -29,7 +29,9 @@ impl<'a> Notes<'a> {
     /// Places a problem: at its own span, else at `span`, else at the file as a whole.
     pub fn report(&self, key: String, span: Option<Range<usize>>, problem: Problem) {
         let mut findings = self.findings.borrow_mut();
-        if findings.len() >= FINDINGS_LIMIT {
+        // Counted by severity, so that no number of warnings can hide an error.
+        let same = findings.iter().filter(|finding| finding.severity == problem.severity).count();
+        if same >= FINDINGS_MAX {
             return;
         }
         let span = problem.span.or(span);

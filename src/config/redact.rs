@@ -20,6 +20,9 @@ pub enum Show {
 /// Stands for what is hidden; it has one length, whatever it hides.
 const HIDDEN: &str = "…";
 
+/// How alike a name must be to "credentials", from 0 to 1, to be a misspelling of it.
+const LIKENESS: f64 = 0.8;
+
 /// Keys of a credential that hold no secret.
 const HARMLESS: [&str; 4] = ["kind", "domain", "user", "metadata_endpoint"];
 
@@ -28,20 +31,33 @@ const SUSPECT: [&str; 7] = ["secret", "passw", "token", "access", "credentials."
 
 /// Whether the first of `lines`, which run backwards, stands in a table of credentials.
 pub fn is_in_credentials<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {
-    lines.find(|line| line.trim_start().starts_with('[')).is_some_and(|header| {
-        let name = header.trim_start().trim_start_matches(['[', ' ', '"', '\'']);
-        let name = name.to_ascii_lowercase();
-        let first = name.split(['.', ']', '"', '\'', ' ']).next().unwrap_or_default();
-        first.contains("cred") || strsim::jaro_winkler(first, "credentials") > 0.8
-    })
+    lines.find_map(header).is_some_and(|first| is_like_credentials(&first))
+}
+
+fn is_like_credentials(name: &str) -> bool {
+    name.contains("cred") || strsim::jaro_winkler(name, "credentials") > LIKENESS
+}
+
+/// The first part of a table's header, in lower case. A quoted one may as well be an element of a
+/// list, so it counts only where it is a table of credentials.
+fn header(line: &str) -> Option<String> {
+    let name = line.trim_start().strip_prefix('[')?;
+    let name = name.trim_start_matches(['[', ' ', '\t']);
+    let bare = name.trim_start_matches(['"', '\'']).to_ascii_lowercase();
+    let first = bare.split(['.', ']', '"', '\'', ' ']).next().unwrap_or_default();
+    (name.len() == bare.len() || is_like_credentials(first)).then(|| first.to_owned())
 }
 
 /// The line with its secrets hidden, and the mark moved along.
 pub fn line(text: &str, mark: Range<usize>, show: Show, in_credentials: bool) -> Excerpt {
     let shown = Excerpt { text: text.to_owned(), mark };
-    let is_header = text.trim_start().starts_with('[');
+    let is_header = header(text).is_some();
     let excerpt = match value_start(text) {
-        _ if is_header => shown,
+        _ if is_header => {
+            let end = text.find(']').map_or(text.len(), |end| end + 1);
+            let rest = text[end..].strip_prefix(']').unwrap_or(&text[end..]);
+            hide_from(shown, text.len() - rest.len())
+        }
         Some(value) if is_suspect(text, value, in_credentials) => {
             hide_from(shown, reference_end(text, value).unwrap_or(value))
         }
@@ -193,5 +209,11 @@ mod tests {
             assert!(is_in_credentials(["x = 1", header, "[projects.a]"].into_iter()), "{header}");
         }
         assert!(!is_in_credentials(["x = 1", "[projects.a]", "[credentials.a]"].into_iter()));
+    }
+
+    #[test]
+    fn an_element_of_a_list_is_no_header() {
+        assert!(is_in_credentials(["[\"hunter2\" x]", "[credentials.a]"].into_iter()));
+        assert_eq!(shown("[\"hunter2\" x],", "x", Show::Line, true).0, "…");
     }
 }

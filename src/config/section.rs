@@ -22,6 +22,10 @@ pub type Item<'a> = Spanned<DeValue<'a>>;
 /// Characters of a name: ids of three names stay readable on one line.
 const NAME_LIMIT: usize = 64;
 
+/// Tables of one kind: ten times the largest fleet that was heard of, and every pair of a campaign
+/// and a project can still be looked at.
+const TABLES_MAX: usize = 1_000;
+
 /// Whether a section's keys are recorded as effective keys one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
@@ -56,9 +60,7 @@ impl<'a> Section<'a> {
     /// The value of a key, which becomes known by this. An empty list counts as absent.
     pub fn item(&mut self, key: &'static str) -> Option<&'a Item<'a>> {
         self.asked.push(key);
-        let item = self.table?.get(key)?;
-        let is_empty = item.get_ref().as_array().is_some_and(|list| list.is_empty());
-        (!is_empty).then_some(item)
+        self.value(key).filter(|item| !is_empty_list(item))
     }
 
     /// The value, if it is there and right; what is wrong with it is reported.
@@ -176,12 +178,18 @@ impl<'a> Section<'a> {
     pub fn names(&self, key: &str) -> Vec<String> {
         let table = self.table.and_then(|table| table.get(key));
         let table = table.and_then(|item| item.get_ref().as_table());
-        table.into_iter().flatten().map(|(name, _)| name.get_ref().clone().into_owned()).collect()
+        let names = table.into_iter().flatten().take(TABLES_MAX);
+        names.map(|(name, _)| name.get_ref().clone().into_owned()).collect()
     }
 
     /// The tables within the table `key`, each with its name.
     pub fn named(&mut self, key: &'static str) -> Vec<(Spanned<String>, Section<'a>)> {
         let Some(tables) = self.table(key, Record::Keys).table else { return Vec::new() };
+        if tables.len() > TABLES_MAX {
+            let problem = Problem::new(format!("there are more than {TABLES_MAX} {key}"));
+            self.problem_at(key, problem.help("divide them among several daemons"));
+            return Vec::new();
+        }
         let mut named: Vec<_> = tables.iter().collect();
         named.sort_by_key(|(name, _)| name.span().start);
         named
@@ -261,8 +269,9 @@ impl<'a> Section<'a> {
         self.table.is_some()
     }
 
+    /// Whether the key is there, right or wrong; an empty list is not.
     pub fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(key))
+        self.value(key).is_some_and(|item| !is_empty_list(item))
     }
 
     /// The value of a key, as it stands.
@@ -331,6 +340,10 @@ impl<'a> Section<'a> {
     fn child(&self, name: &str) -> Vec<String> {
         self.path.iter().cloned().chain([name.to_owned()]).collect()
     }
+}
+
+pub fn is_empty_list(item: &Item<'_>) -> bool {
+    item.get_ref().as_array().is_some_and(|list| list.is_empty())
 }
 
 /// A part of a dotted key, quoted where TOML wants it.

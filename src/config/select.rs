@@ -7,7 +7,7 @@ use crate::model::policy::{Glob, Select};
 
 use super::kind::{Kind, List, OneOrMany, Text, print_text, text};
 use super::problem::{Problem, quoted};
-use super::section::{Item, Record, Section, key_text};
+use super::section::{Item, Record, Section, is_empty_list, key_text};
 
 /// Reads `select`, which must say something: everything is written `names = ["*"]`.
 pub fn read(campaign: &mut Section<'_>) -> Select {
@@ -24,7 +24,7 @@ pub fn read(campaign: &mut Section<'_>) -> Select {
     }
     let is_written = ["names", "not_names", "ids", "engine_versions", "tags"]
         .iter()
-        .any(|key| section.has(key) && !is_empty(&section, key));
+        .any(|key| section.value(key).is_some_and(|item| !is_empty(item)));
     if !is_written {
         let problem = Problem::new("`select` selects nothing");
         section.problem(problem.help("write `names = [\"*\"]` for every instance"));
@@ -39,15 +39,10 @@ pub fn read(campaign: &mut Section<'_>) -> Select {
     }
 }
 
-/// An empty list or table, which counts as absent.
-fn is_empty(section: &Section<'_>, key: &str) -> bool {
-    section.value(key).is_some_and(|item| {
-        let value = item.get_ref();
-        value.as_array().is_some_and(|list| list.is_empty())
-            || value.as_table().is_some_and(|table| {
-                table.values().all(|tag| tag.get_ref().as_array().is_some_and(|l| l.is_empty()))
-            })
-    })
+/// An empty list, or a table of nothing else.
+fn is_empty(item: &Item<'_>) -> bool {
+    let table = item.get_ref().as_table();
+    is_empty_list(item) || table.is_some_and(|tags| tags.values().all(is_empty_list))
 }
 
 /// Tag keys are the operator's own, so none is unknown.
@@ -56,7 +51,7 @@ fn tags(section: Section<'_>) -> BTreeMap<Arc<str>, Vec<Arc<str>>> {
     let mut tags = BTreeMap::new();
     for (name, item) in section.free_keys() {
         let key = name.get_ref().as_ref();
-        if item.get_ref().as_array().is_some_and(|list| list.is_empty()) {
+        if is_empty_list(item) {
             continue;
         }
         match kind.parse(item) {

@@ -18,7 +18,8 @@ fn defaults() -> Vec<Wave> {
     ]
 }
 
-pub fn read(campaign: &mut Section<'_>) -> Vec<Wave> {
+/// Reads `waves`; `None` if one of them was reported.
+pub fn read(campaign: &mut Section<'_>) -> Option<Vec<Wave>> {
     let sections = campaign.list("waves");
     let count = sections.len();
     let origin = if count == 0 { super::Origin::Default } else { campaign.origin("waves") };
@@ -40,9 +41,12 @@ pub fn read(campaign: &mut Section<'_>) -> Vec<Wave> {
         }
         section.close();
     }
+    if waves.len() < count {
+        return None;
+    }
     let waves = if count == 0 { defaults() } else { waves };
     campaign.record("waves", print(&waves), origin);
-    waves
+    Some(waves)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

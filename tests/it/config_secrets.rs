@@ -104,6 +104,8 @@ fn no_mistake_around_a_secret_shows_it() {
         format!("\"{CANARY}\""),
         format!("sk = \"{CANARY}\"\nsk = \"{CANARY}\""),
         format!("[projects.b]\nsk = \"{CANARY}\""),
+        format!("[projects.b] sk = \"{CANARY}\""),
+        format!("access_key = [\n[\"{CANARY}\" x]]"),
         format!("[projects.b]\nproxy = \"http://user:{CANARY}@proxy:3128\""),
         format!("[projects.b]\ndcs_endpoint = \"https://user:{CANARY}@\\u0000\""),
         format!("[store]\nurl = \"postgres://refit:{CANARY}@db/refit\""),

@@ -15,6 +15,7 @@ mod config_environment;
 mod config_files;
 mod config_fuzz;
 mod config_golden;
+mod config_limits;
 mod config_load;
 mod config_secrets;
 mod layers;
