@@ -90,8 +90,8 @@ fn sizes_and_addresses(id: &InstanceId, loose: bool) -> Map<String, Value> {
         "subnet_id": "ec2f34b9-20eb-4872-85bd-bea9fc943128",
         "security_group_id": "",
         "enable_publicip": false,
-        "publicip_id": either(loose, json!({}), Value::Null),
-        "publicip_address": either(loose, json!({}), Value::Null),
+        "publicip_id": either(loose, json!({}), json!("")),
+        "publicip_address": either(loose, json!({}), json!("")),
     }))
 }
 
@@ -214,7 +214,7 @@ fn task_row(task: &Task, loose: bool) -> Value {
     let error_code = match &task.error_code {
         Some(code) => json!(code),
         None if loose => json!({}),
-        None => Value::Null,
+        None => json!(""),
     };
     json!({
         "id": task.id,
@@ -249,7 +249,7 @@ fn progress(report: &ProgressReport) -> Value {
             "step_status": word,
             "begin_time": report.begun_at.rfc3339(),
             "end_time": ended,
-            "error_code": report.failed.then_some("DCS.4842"),
+            "error_code": if report.failed { "DCS.4842" } else { "" },
             "sub_step_details": [],
         }],
     })
