@@ -160,14 +160,45 @@ const IO_DATA: i32 = IO_ERROR | 32 << 8;
 /// Whether the same statement may succeed later on the same file.
 fn is_passing(error: &sqlx::Error) -> bool {
     match sqlite_code(error) {
-        Some(READ_ONLY_MOVED | IO_FSYNC | IO_DIR_FSYNC | IO_CORRUPT | IO_DATA) => false,
-        Some(code) => {
-            matches!(code & PRIMARY, BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL | CANNOT_OPEN)
-        }
+        Some(code) => is_passing_code(code),
         None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed),
+    }
+}
+
+fn is_passing_code(code: i32) -> bool {
+    match code {
+        READ_ONLY_MOVED | IO_FSYNC | IO_DIR_FSYNC | IO_CORRUPT | IO_DATA => false,
+        _ => matches!(code & PRIMARY, BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL | CANNOT_OPEN),
     }
 }
 
 fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     error.as_database_error()?.code()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers from <https://sqlite.org/rescode.html>.
+    #[test]
+    fn only_faults_that_leave_the_file_whole_are_retried() {
+        let passing = [5, 6, 8, 10, 13, 14, 261, 266, 517, 522, 778, 4_874];
+        assert!(passing.into_iter().all(is_passing_code));
+        let fatal = [1_034, 1_290, 1_032, 8_202, 8_458, 11, 267, 26, 19, 2_067, 1, 7, 21];
+        for code in fatal {
+            assert!(!is_passing_code(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_outside_the_database_is_fatal_too() {
+        let io = |errno| StoreError::Io {
+            action: "write",
+            path: "refit.db.generation".into(),
+            source: std::io::Error::from_raw_os_error(errno),
+        };
+        assert!(!CommitError::from(io(EIO)).is_retryable());
+        assert!(CommitError::from(io(rustix::io::Errno::NOSPC.raw_os_error())).is_retryable());
+    }
 }

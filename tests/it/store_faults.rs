@@ -1,4 +1,5 @@
-//! A full disk and kill -9: what was acknowledged stays, what was refused goes in later as it is.
+//! A full disk, a disk that fails to sync, kill -9: what was acknowledged stays, and what a full
+//! disk refused goes in later as it is.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -125,14 +126,54 @@ fn kill_after(acknowledgements: usize, path: &Path) -> u64 {
         .spawn()
         .unwrap();
     let talk = BufReader::new(child.stdout.take().unwrap());
-    let mut said = talk.lines().map(Result::unwrap).filter_map(|line| {
-        let (_, seq) = line.split_once("acknowledged ")?;
-        seq.parse::<u64>().ok()
-    });
+    let mut said = talk.lines().filter_map(|line| acknowledged(&line.unwrap()));
     let last = said.by_ref().take(acknowledgements).last().expect("the writer acknowledges");
     child.kill().unwrap();
     // What it said before it died counts too.
     let last = said.last().unwrap_or(last);
     child.wait().unwrap();
     last
+}
+
+/// The event up to which a writer's line says that all is durable.
+fn acknowledged(line: &str) -> Option<u64> {
+    line.split_once("acknowledged ")?.1.parse().ok()
+}
+
+/// Syncs that succeed before the disk fails: enough to create the store and for some commits.
+const GOOD_SYNCS: u32 = 20;
+
+/// After a failed sync the kernel may have dropped the pages: trying again could report success
+/// for what never reached the disk.
+#[tokio::test]
+async fn a_failed_sync_ends_the_writer_and_keeps_what_was_acknowledged() {
+    if let Some(path) = env::var_os(CHILD) {
+        return commit_until_fatal(Path::new(&path)).await;
+    }
+    let place = place();
+    let test = again("a_failed_sync_ends_the_writer_and_keeps_what_was_acknowledged");
+    let injected = format!("inject=fsync,fdatasync:error=EIO:when={GOOD_SYNCS}+");
+    let traced = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &injected])
+        .arg(test.get_program())
+        .args(test.get_args())
+        .env(CHILD, &place.path)
+        .output()
+        .expect("strace is not installed: `tests/run` installs it");
+    let talk = String::from_utf8_lossy(&traced.stdout);
+    assert!(traced.status.success(), "{talk}{}", String::from_utf8_lossy(&traced.stderr));
+    let acknowledged = talk.lines().rev().find_map(acknowledged).expect("some commits succeed");
+    assert!(place.open().await.load().await.unwrap().last_seq >= acknowledged);
+    assert_eq!(ReadOnly::open(&place.path).await.unwrap().verify().await.unwrap(), []);
+}
+
+async fn commit_until_fatal(path: &Path) {
+    let mut store = Store::open(path, NOW).await.unwrap();
+    for number in 1..1_000 {
+        match store.commit(&[planned(number.into(), number)]).await {
+            Ok(()) => println!("acknowledged {number}"),
+            Err(error) => return assert!(!error.is_retryable(), "{error:?}"),
+        }
+    }
+    panic!("the disk never fails");
 }
