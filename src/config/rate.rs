@@ -3,12 +3,15 @@
 use crate::model::Millis;
 use crate::model::policy::Rate;
 
-use super::kind::COUNT;
+use super::kind::{COUNT, wrong_type};
 use super::problem::Problem;
 use super::section::{Record, Section};
 
 /// Reads that one upgrade takes; `check` warns where the rates allow fewer.
 const READS_PER_START: u64 = 3;
+
+/// What a rate looks like.
+const EXAMPLE: &str = "write { per_minute = 20, burst = 5 }";
 
 /// Units of a rate.
 const UNITS: [(&str, Millis); 3] = [
@@ -26,6 +29,12 @@ pub fn rate(section: &mut Section<'_>, key: &'static str, default: Rate) -> Opti
     let origin = section.origin(key);
     let rate = match section.item(key) {
         None => default,
+        Some(item) if item.get_ref().as_table().is_none() => {
+            for problem in wrong_type(item, "a table", EXAMPLE) {
+                section.problem_at(key, problem);
+            }
+            return None;
+        }
         Some(_) => written_rate(section.table(key, Record::Whole), default)?,
     };
     section.record(key, print_rate(rate), origin);
@@ -33,9 +42,6 @@ pub fn rate(section: &mut Section<'_>, key: &'static str, default: Rate) -> Opti
 }
 
 fn written_rate(mut section: Section<'_>, default: Rate) -> Option<Rate> {
-    if !section.is_present() {
-        return None;
-    }
     let burst = section.or_default("burst", &COUNT, default.burst);
     let mut found = Vec::new();
     let mut units = 0;
@@ -47,7 +53,8 @@ fn written_rate(mut section: Section<'_>, default: Rate) -> Option<Rate> {
     }
     if units != 1 {
         let problem = Problem::new("exactly one of per_second, per_minute and per_hour is needed");
-        section.problem(problem.help("write { per_minute = 20, burst = 5 }"));
+        section.problem(problem.help(EXAMPLE));
+        found.clear();
     }
     section.close();
     found.pop()

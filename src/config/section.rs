@@ -212,12 +212,15 @@ impl<'a> Section<'a> {
             Problem::new("a name must not be empty")
         } else if !text.chars().all(is_plain) {
             Problem::new(format!("{} has a character that no name may have", quoted(text)))
+        } else if text.starts_with(['.', '-']) {
+            // It would read as an option on a command line, or climb in a path.
+            Problem::new(format!("{} begins with a dot or a dash", quoted(text)))
         } else if text.len() > NAME_LIMIT {
             Problem::new(format!("a name has {NAME_LIMIT} characters at most"))
         } else {
             return;
         };
-        let problem = problem.help("use letters, digits, `.`, `_` and `-`");
+        let problem = problem.help("use letters, digits, `_`, and within the name `.` and `-`");
         self.notes.report(self.key(table), Some(name.span()), problem);
     }
 

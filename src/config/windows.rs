@@ -56,9 +56,9 @@ fn window(section: &mut Section<'_>, name: &WindowName, context: &Context<'_>) -
     }
     let rule = rule?;
     if let Rule::Once { at } = &rule
-        && is_past(*at, &zone, context.environment.now())
+        && is_past(*at, &zone, context.environment.now() - duration.unwrap_or(Millis::ZERO))
     {
-        let problem = Problem::warning("this window opened in the past");
+        let problem = Problem::warning("this window closed in the past");
         section.problem_at("at", problem.help("write a date to come, or remove the window"));
     }
     Some(Window { name: name.clone(), rule, duration: duration?, cutoff, zone })
@@ -150,7 +150,7 @@ fn check_freeze(section: &Section<'_>, freeze: Freeze, now: Wall) -> Option<Free
     Some(freeze)
 }
 
-/// Whether a local time is over; an ambiguous one counts as its first instant.
-fn is_past(at: civil::DateTime, zone: &TimeZone, now: Wall) -> bool {
-    zone.to_timestamp(at).is_ok_and(|instant| instant.as_millisecond() < now.0)
+/// Whether a local time lies before an instant; an ambiguous one counts as its first.
+fn is_past(at: civil::DateTime, zone: &TimeZone, instant: Wall) -> bool {
+    zone.to_timestamp(at).is_ok_and(|found| found.as_millisecond() <= instant.0)
 }
