@@ -90,8 +90,13 @@ fn revalued() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// A seed that failed becomes a fixture, not a file beside this one.
+fn settings() -> ProptestConfig {
+    ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(settings())]
 
     #[test]
     fn no_bytes_make_loading_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
