@@ -3,6 +3,7 @@
 //! Every message to an operator names the thing, the reason and the next command to type. Standard
 //! output is data, standard error is talk; `exit` lists what the exit codes mean.
 
+pub mod bench;
 mod check;
 mod closest;
 mod control;
@@ -54,6 +55,8 @@ pub enum Command {
     Windows(windows::Args),
     #[command(flatten)]
     Control(control::Control),
+    /// Measure what Refit costs on this machine.
+    Bench(bench::Args),
     /// Run the simulated cloud, for experiments.
     Simulate(simulate::Args),
 }
@@ -113,6 +116,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Run(arguments) => run::run(arguments, context),
         Command::Check(args) => check::run(&args, context),
         Command::Windows(args) => windows::run(&args, context),
+        Command::Bench(args) => bench::run(&args, context),
         Command::Control(control) => control::run(control, context),
         Command::Simulate(simulate) => simulate::run(simulate, context),
     }

@@ -1,0 +1,52 @@
+//! What one step of the engine costs, in mean and at worst, and what a target costs in memory.
+
+use super::Figure;
+use super::load::{Campaign, Load};
+use crate::model::Millis;
+
+/// Group sizes: none, and a tag value per ten instances with one unavailable at most.
+const GROUPS: [(usize, &str); 2] = [(0, "no groups"), (10, "groups of 10, one unavailable each")];
+
+pub fn measure(full: bool) -> Vec<Figure> {
+    let mut sizes = vec![(100_000, "≤ 3 µs mean, no step over 5 ms")];
+    if full {
+        sizes.push((1_000_000, "≤ 5 µs mean, no step over 5 ms"));
+    }
+    let mut figures = Vec::new();
+    for (targets, budget) in sizes {
+        for (group_size, groups) in GROUPS {
+            figures.push(steps(targets, group_size, groups, budget));
+        }
+    }
+    figures
+}
+
+fn steps(targets: usize, group_size: usize, groups: &str, budget: &'static str) -> Figure {
+    let mut campaign = Campaign::begin(Load {
+        targets,
+        max_in_flight: 900,
+        starts_per_minute: 600,
+        burst: 100,
+        task: Millis::from_mins(10),
+        settle: Millis::from_mins(2),
+        poll_interval: Millis::from_secs(15),
+        group_size,
+    });
+    campaign.run();
+    let measured = &campaign.measured;
+    let mean = measured.total.as_secs_f64() * 1e6 / measured.steps as f64;
+    Figure {
+        what: format!("engine step, {targets} targets, {groups}"),
+        measured: format!(
+            "{mean:.2} µs mean, longest {:.2} ms ({})",
+            measured.longest.as_secs_f64() * 1e3,
+            measured.longest_input,
+        ),
+        budget,
+        how: format!(
+            "{} steps of a whole campaign in virtual time, {} of {targets} succeeded, inventory \
+             pages apart",
+            measured.steps, measured.succeeded,
+        ),
+    }
+}
