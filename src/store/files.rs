@@ -32,10 +32,13 @@ pub(super) struct Paths {
 }
 
 impl Paths {
+    /// Follows links, so that one store has one lock by whatever path it is reached.
+    ///
     /// # Errors
-    /// [`StoreError::Io`] if the path is relative and there is no current directory.
+    /// [`StoreError::Io`] if the directory is not there, or a link leads nowhere: the disk behind
+    /// it may only not be mounted, so that nothing must be created in its place.
     pub fn beside(store: &Path) -> Result<Paths, StoreError> {
-        let store = std::path::absolute(store).map_err(StoreError::io("find", store))?;
+        let store = resolve(store).map_err(StoreError::io("find", store))?;
         let with = |suffix: &str| {
             let mut name = store.clone().into_os_string();
             name.push(suffix);
@@ -66,12 +69,7 @@ impl Paths {
         draft.push(".draft");
         let draft = PathBuf::from(draft);
         let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(FILE_MODE)
-                .open(&draft)?;
+            let mut file = create_private(&draft)?;
             writeln!(file, "{generation}")?;
             file.sync_all()?;
             fs::rename(&draft, &self.generation)?;
@@ -84,6 +82,23 @@ impl Paths {
     pub fn sync_directory(&self) -> io::Result<()> {
         let directory = self.store.parent().unwrap_or(Path::new("/"));
         File::open(directory)?.sync_all()
+    }
+}
+
+/// An empty file that only its owner may read, in the place of any that was there.
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
+}
+
+fn resolve(store: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(store) {
+        Ok(_) => fs::canonicalize(store),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let store = std::path::absolute(store)?;
+            let (directory, name) = store.parent().zip(store.file_name()).ok_or(error)?;
+            Ok(fs::canonicalize(directory)?.join(name))
+        }
+        Err(error) => Err(error),
     }
 }
 

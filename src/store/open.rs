@@ -132,6 +132,7 @@ fn refuse_to_begin_anew(paths: &Paths, recorded: Option<&str>) -> Result<(), Sto
 async fn create(paths: &Paths, now: Wall) -> Result<(), StoreError> {
     let draft = &paths.draft;
     remove_draft(draft).map_err(StoreError::io("remove", draft))?;
+    files::create_private(draft).map_err(StoreError::io("create", draft))?;
     let generation = uuid::Uuid::new_v4().to_string();
     let build = async {
         let mut connection = sqlite::connect_draft(draft).await?;

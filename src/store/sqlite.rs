@@ -35,8 +35,6 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove
 pub(super) enum Mode {
     Read,
     Write,
-    /// Writes, and makes the file.
-    Create,
 }
 
 pub(super) fn options(path: &Path, mode: Mode) -> Result<AnyConnectOptions, sqlx::Error> {
@@ -46,7 +44,6 @@ pub(super) fn options(path: &Path, mode: Mode) -> Result<AnyConnectOptions, sqlx
     let mode = match mode {
         Mode::Read => "ro",
         Mode::Write => "rw",
-        Mode::Create => "rwc",
     };
     let options: AnyConnectOptions = format!("sqlite://{path}?mode={mode}").parse()?;
     Ok(options.disable_statement_logging())
@@ -73,9 +70,10 @@ pub(super) async fn connect_writer(path: &Path) -> Result<AnyConnection, StoreEr
     }
 }
 
-/// An empty database that names its program; its pages are on disk when the caller commits.
+/// Makes an empty file a database that names its program; its pages are on disk when the caller
+/// commits.
 pub(super) async fn connect_draft(path: &Path) -> Result<AnyConnection, sqlx::Error> {
-    let mut connection = options(path, Mode::Create)?.connect().await?;
+    let mut connection = options(path, Mode::Write)?.connect().await?;
     connection.execute(FULL).await?;
     let name = format!("pragma application_id = {APPLICATION_ID}");
     connection.execute(sqlx::AssertSqlSafe(name)).await?;

@@ -1,7 +1,7 @@
 //! Stores that are refused: damaged, replaced, gone, too new, in use. Nothing is created then.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use sqlx::{Connection, Executor};
 
@@ -141,6 +141,17 @@ async fn a_second_owner_is_refused_and_told_who_has_it() {
 }
 
 #[tokio::test]
+async fn a_link_to_the_store_leads_to_the_same_lock() {
+    let (place, elsewhere) = (place(), place());
+    std::os::unix::fs::symlink(&place.path, &elsewhere.path).unwrap();
+    let error = Store::open(&elsewhere.path, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "nothing may be created: {error:?}");
+    let _store = place.open().await;
+    let error = Store::open(&elsewhere.path, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_store_of_another_user_is_refused() {
     let place = filled().await;
     // Only root can give a file away; anyone else finds the same wish refused by the kernel.
@@ -167,6 +178,16 @@ async fn a_reader_creates_nothing() {
     let error = ReadOnly::open(&place.path).await.unwrap_err();
     assert!(matches!(error, StoreError::Missing { .. }), "{error:?}");
     assert_eq!(listing(&place), []);
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_what_the_store_knows() {
+    let place = place();
+    let _store = place.open().await;
+    for suffix in ["", "-wal", ".lock", ".generation"] {
+        let mode = fs::metadata(place.beside(suffix)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{suffix}: {mode:o}");
+    }
 }
 
 #[tokio::test]
