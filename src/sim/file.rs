@@ -58,6 +58,12 @@ impl WorldSpec {
             let mut names = BTreeSet::new();
             for instance in &project.instances {
                 count = count.saturating_add(instance.count);
+                if instance.count > 1
+                    && let Some(id) = &instance.id
+                {
+                    let message = format!("{} instances cannot share one id", instance.count);
+                    return Err(FileError::at(file, text, mention(text, id, 0), message));
+                }
                 for name in [Some(&instance.name), instance.id.as_ref()].into_iter().flatten() {
                     if !names.insert(name.clone()) {
                         return Err(twice(text, file, name));
@@ -86,9 +92,13 @@ impl FaultProfile {
 
 /// The place of the second mention is the one to show.
 fn twice(text: &str, file: &str, name: &str) -> FileError {
+    FileError::at(file, text, mention(text, name, 1), format!("{name:?} is named twice"))
+}
+
+/// Where the name stands for the first (0), second (1) … time.
+fn mention(text: &str, name: &str, number: usize) -> usize {
     let quoted = format!("\"{name}\"");
-    let offset = text.match_indices(&quoted).nth(1).map_or(0, |(offset, _)| offset);
-    FileError::at(file, text, offset, format!("{name:?} is named twice"))
+    text.match_indices(&quoted).nth(number).map_or(0, |(offset, _)| offset)
 }
 
 #[cfg(test)]
@@ -184,6 +194,13 @@ steps = ["error_500_before", { decision = "slow", delay = "2s", times = 2 }, "ok
                 .unwrap_err();
         assert_eq!((error.line, error.column), (3, 10), "{error}");
         assert!(error.message.contains("unknown variant `okay`"), "{error}");
+    }
+
+    #[test]
+    fn several_instances_with_one_id_are_refused() {
+        let text = WORLD.replace("count = 3", "count = 3\nid = \"abc\"");
+        let error = WorldSpec::from_toml(&text, "w.toml").unwrap_err();
+        assert_eq!((error.line, error.column), (29, 6), "{error}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod config_load;
 mod config_secrets;
 mod layers;
 mod postgres;
+mod sim_command;
 mod sim_http;
 mod store_commit;
 mod store_faults;

@@ -3,6 +3,9 @@
 //! Requests are checked and decided one at a time under a lock; waiting and writing happen outside
 //! it. Signatures are checked by code of its own.
 
+mod caller;
+mod decided;
+mod heard;
 mod iam;
 mod render;
 mod route;
@@ -28,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::wire::{Orders, Wire};
 use super::log::{Keep, Log, LogLine, Sink};
 use super::world::World;
+use super::world::knobs::Types;
 use crate::model::{Millis, Wall};
 
 /// After a failure to accept (out of file descriptors, say).
@@ -62,6 +66,7 @@ struct Shared {
     inner: Mutex<Inner>,
     begun: Instant,
     clock_ahead: Millis,
+    types: Types,
     connections: AtomicU64,
 }
 
@@ -79,7 +84,7 @@ struct Inner {
 pub async fn start(world: World, options: SimOptions) -> io::Result<Running> {
     let listener = TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;
-    let clock_ahead = world.knobs().clock_ahead.0;
+    let (clock_ahead, types) = (world.knobs().clock_ahead.0, world.knobs().types);
     let shared = Arc::new(Shared {
         inner: Mutex::new(Inner {
             world,
@@ -89,6 +94,7 @@ pub async fn start(world: World, options: SimOptions) -> io::Result<Running> {
         }),
         begun: Instant::now(),
         clock_ahead,
+        types,
         connections: AtomicU64::new(0),
     });
     let now = shared.cloud_time();

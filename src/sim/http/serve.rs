@@ -2,62 +2,27 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, Response, header};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::caller::{Caller, Signature, check_signature};
+use super::decided::Decided;
+use super::heard::{Agent, Heard};
 use super::iam::{self, IamAnswer};
 use super::route::{NoRoute, Query, Route};
 use super::shape::{Answer, Dropped, SimBody, shape};
-use super::signature::{Authorization, Flaw, Signed, verify};
 use super::wire::Orders;
 use super::{Inner, Shared, render};
-use crate::model::{Millis, UpgradeBody, Wall};
+use crate::model::{InstanceId, Millis, UpgradeBody, Wall};
 use crate::sim::log::RequestLine;
 use crate::sim::world::knobs::MetadataToken;
-use crate::sim::world::{
-    Ask, Bearer, CallKind, Content, Decision, ErrorBody, KeyRefusal, RetryAfter, Step,
-    TokenRefusal, WorldReply,
-};
-
-/// Nothing that the cloud understands is longer.
-const BODY_MAX_BYTES: usize = 1 << 20;
+use crate::sim::world::{Ask, CallKind, Decision, ErrorBody, Step};
 
 /// Longest life of a metadata token that is granted, in seconds.
 const METADATA_TOKEN_SECONDS_MAX: i64 = 21_600;
-
-/// A request, read whole.
-struct Heard {
-    method: Arc<str>,
-    path: String,
-    query: String,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-/// Who the caller proved to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Caller {
-    Key(Arc<str>),
-    Token,
-}
-
-/// What was decided, before it takes its shape.
-struct Decided {
-    decision: Decision,
-    status: u16,
-    code: Option<Arc<str>>,
-    body: Option<Value>,
-    headers: Vec<(&'static str, String)>,
-    latency: Millis,
-    applied: bool,
-    task: Option<crate::model::TaskId>,
-    credential: Option<Arc<str>>,
-}
 
 /// Answers one request of connection `connection`.
 pub(super) async fn serve(
@@ -66,40 +31,23 @@ pub(super) async fn serve(
     orders: Orders,
     request: Request<Incoming>,
 ) -> Result<Response<SimBody>, Dropped> {
-    let heard = read(request).await?;
+    let heard = Heard::read(request).await?;
     let route = Route::find(&heard.method, &heard.path, &heard.query);
     let signature = check_signature(&shared, &heard);
-    let (decided, request_id) = {
+    let (decided, number) = {
         let mut inner = shared.inner();
-        let decided = inner.decide(&shared, &heard, &route, signature);
+        let decided = inner.decide(shared.cloud_time(), &heard, &route, signature);
         let number = inner.log_request(&shared, connection, &heard, &route, &decided);
-        (decided, format!("{number:032x}"))
+        (decided, number)
     };
     if decided.latency > Millis::ZERO {
         tokio::time::sleep(decided.latency.to_std()).await;
     }
+    let request_id = format!("{number:032x}");
     let headers = headers(&shared, &decided, &request_id);
-    let mut body = decided.body;
-    if let Some(Value::Object(fields)) = &mut body
-        && let Some(id) = fields.get_mut("request_id")
-    {
-        *id = json!(request_id);
-    }
-    let answer = Answer { decision: decided.decision, status: decided.status, headers, body };
-    shape(answer, &orders)
-}
-
-async fn read(request: Request<Incoming>) -> Result<Heard, Dropped> {
-    let (head, body) = request.into_parts();
-    // A caller that leaves while it sends was never understood.
-    let body = Limited::new(body, BODY_MAX_BYTES).collect().await.map_err(|_| Dropped)?;
-    Ok(Heard {
-        method: head.method.as_str().into(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or("").to_owned(),
-        headers: head.headers,
-        body: body.to_bytes(),
-    })
+    let Decided { decision, status, body, .. } = decided;
+    let body = body.render(status, shared.types, &request_id);
+    shape(Answer { decision, status, headers, body }, &orders)
 }
 
 fn headers(shared: &Shared, decided: &Decided, request_id: &str) -> HeaderMap {
@@ -117,267 +65,63 @@ fn headers(shared: &Shared, decided: &Decided, request_id: &str) -> HeaderMap {
     headers
 }
 
-/// The result of looking at a signature, before anything is counted.
-enum Signature {
-    /// No `Authorization` at all.
-    None,
-    /// Not a key that can be checked.
-    Refused {
-        access: Arc<str>,
-        why: KeyRefusal,
-    },
-    Checked {
-        access: Arc<str>,
-        result: Result<(), &'static str>,
-    },
-    Malformed,
-}
-
-/// Checks a signature outside the world's lock: it is most of a request's work.
-fn check_signature(shared: &Shared, heard: &Heard) -> Signature {
-    let Some(value) = heard.headers.get(header::AUTHORIZATION) else { return Signature::None };
-    let authorization = value.to_str().ok().and_then(Authorization::parse);
-    let Some(authorization) = authorization else { return Signature::Malformed };
-    let access: Arc<str> = authorization.access.into();
-    let now = shared.cloud_time();
-    let bearer = shared.inner().world.access().bearer(now, &access);
-    let bearer = match bearer {
-        Ok(bearer) => bearer,
-        Err(why) => return Signature::Refused { access, why },
-    };
-    let signed = Signed {
-        method: &heard.method,
-        path: &heard.path,
-        query: &heard.query,
-        headers: &heard.headers,
-        body: &heard.body,
-    };
-    let result = match verify(now, &signed, &authorization, &bearer.secret) {
-        Ok(()) => check_security_token(&bearer, &heard.headers),
-        Err(Flaw::Date) => Err("verify aksk signature fail: signature expired"),
-        Err(Flaw::Headers) => Err("verify aksk signature fail: signed headers"),
-        Err(Flaw::Signature) => Err("verify aksk signature fail"),
-    };
-    Signature::Checked { access, result }
-}
-
-fn check_security_token(bearer: &Bearer, headers: &HeaderMap) -> Result<(), &'static str> {
-    let sent = headers.get("x-security-token").map(HeaderValue::as_bytes);
-    let wanted = bearer.security_token.as_ref().map(|token| token.as_bytes());
-    if sent == wanted { Ok(()) } else { Err("decrypt token fail") }
-}
-
-/// An authentication that failed: 401 APIGW.0301 with its text, or another code.
-fn unauthenticated(code: &str, message: &str, credential: Option<Arc<str>>) -> Decided {
-    let error = ErrorBody::new(code, message);
-    Decided { credential, ..Decided::error(401, &error) }
-}
-
-impl Decided {
-    fn error(status: u16, error: &ErrorBody) -> Decided {
-        Decided {
-            decision: Decision::Rejected,
-            status,
-            code: Some(error.code.clone()),
-            body: Some(render::error(error, "")),
-            headers: Vec::new(),
-            latency: Millis::ZERO,
-            applied: false,
-            task: None,
-            credential: None,
-        }
-    }
-
-    fn of_world(reply: WorldReply, inner: &Inner) -> Decided {
-        let code = reply.error.as_ref().map(|error| error.code.clone());
-        let body = match &reply.error {
-            Some(error) => Some(render::error(error, "")),
-            None => render::content(&reply.content, inner.world.knobs().types),
-        };
-        let retry_after = reply.retry_after.as_ref().map(|retry_after| match retry_after {
-            RetryAfter::Seconds(seconds) => seconds.to_string(),
-            RetryAfter::Date(at) => render::http_date(*at),
-            RetryAfter::Text(text) => text.to_string(),
-        });
-        // A deleted record is told in words; an empty backup list by the status alone.
-        let body = match (&reply.content, reply.status) {
-            (Content::Nothing, 200) if body.is_none() => Some(json!({ "message": "success" })),
-            _ => body,
-        };
-        Decided {
-            decision: reply.decision,
-            status: reply.status,
-            code,
-            body,
-            headers: retry_after.map(|text| ("retry-after", text)).into_iter().collect(),
-            latency: reply.latency,
-            applied: reply.applied,
-            task: reply.task,
-            credential: None,
-        }
-    }
-
-    fn of_iam(answer: IamAnswer, step: &Step) -> Decided {
-        let mut decided = Decided {
-            decision: step.decision,
-            status: answer.status,
-            code: None,
-            body: Some(answer.body),
-            headers: Vec::new(),
-            latency: step.delay.map_or(Millis::ZERO, |delay| delay.0),
-            applied: false,
-            task: None,
-            credential: answer.user.map(Arc::from),
-        };
-        if answer.status >= 400 && step.decision == Decision::Ok {
-            decided.decision = Decision::Rejected;
-        }
-        if let Some(token) = answer.token {
-            decided.headers.push(("x-subject-token", token));
-        }
-        decided
-    }
-}
-
 impl Inner {
     fn decide(
         &mut self,
-        shared: &Shared,
+        now: Wall,
         heard: &Heard,
         route: &Result<Route, NoRoute>,
         signature: Signature,
     ) -> Decided {
-        let now = shared.cloud_time();
         let route = match route {
             Ok(route) => route,
-            Err(NoRoute::Unknown) => {
-                let text = "The API does not exist or has not been published.";
-                return Decided::error(404, &ErrorBody::new("APIGW.0101", text));
-            }
-            Err(NoRoute::WrongMethod) => {
-                return Decided::error(405, &ErrorBody::new("DCS.5001", "Method not allowed."));
-            }
-            Err(NoRoute::BadParameter(name)) => {
-                let text = format!("Invalid {name} parameter in the request.");
-                return Decided::error(400, &ErrorBody::new("DCS.4063", text));
-            }
+            Err(no_route) => return no_such_call(no_route),
         };
         match route {
             Route::Token => return self.token(now, heard),
-            Route::SecurityKey | Route::MetadataToken => return self.metadata(now, heard, route),
+            Route::SecurityKey => return self.security_key(now, heard),
+            Route::MetadataToken => return self.metadata_token(now, heard),
             _ => {}
         }
-        let caller = match self.authenticate(now, heard, route, signature) {
+        let project = route.project().map(|id| &**id);
+        let caller = match self.authenticate(now, heard, project, signature) {
             Ok(caller) => caller,
             Err(refused) => return refused,
         };
-        let credential = match &caller {
-            Caller::Key(access) => Some(access.clone()),
-            Caller::Token => Some("token".into()),
-        };
-        Decided { credential, ..self.answer(now, heard, route, &caller) }
-    }
-
-    fn answer(&mut self, now: Wall, heard: &Heard, route: &Route, caller: &Caller) -> Decided {
-        match route {
-            Route::Upgrade { project, instance } => {
-                let body = match serde_json::from_slice::<UpgradeBody>(&heard.body) {
-                    Ok(body) => body,
-                    Err(_) if heard.body.is_empty() => UpgradeBody::default(),
-                    Err(_) => {
-                        let error = ErrorBody::new("DCS.4005", "The request body is not JSON.");
-                        return Decided::error(400, &error);
-                    }
-                };
-                let attempt = Agent::of(&heard.headers).attempt;
-                let reply = self.world.upgrade(now, project, instance, &body, attempt.as_deref());
-                Decided::of_world(reply, self)
-            }
-            Route::Ask { project, ask } => {
-                let reply = self.world.ask(now, project, ask);
-                Decided::of_world(reply, self)
-            }
+        let decided = match route {
+            Route::Upgrade { project, instance } => self.upgrade(now, heard, project, instance),
+            Route::Ask { project, ask } => Decided::of_world(self.world.ask(now, project, ask)),
             Route::MaintainWindows => {
                 // It belongs to no project; any will do.
                 let first = self.world.projects().next().map(|row| row.id);
-                let reply = self.world.ask(now, &first.unwrap_or_default(), &Ask::MaintainWindows);
-                Decided::of_world(reply, self)
+                let project = first.unwrap_or_default();
+                Decided::of_world(self.world.ask(now, &project, &Ask::MaintainWindows))
             }
-            Route::Projects => self.projects(now, heard, caller),
+            Route::Projects => self.projects(now, heard, &caller),
             Route::Token | Route::SecurityKey | Route::MetadataToken => {
                 unreachable!("these were answered without a caller")
             }
-        }
+        };
+        Decided { credential: Some(caller.name().clone()), ..decided }
     }
 
-    fn authenticate(
+    fn upgrade(
         &mut self,
         now: Wall,
         heard: &Heard,
-        route: &Route,
-        signature: Signature,
-    ) -> Result<Caller, Decided> {
-        const PREFIX: &str = "Incorrect IAM authentication information: ";
-        let project = route.project().map(|id| &**id);
-        let refused = |text: &str, access: Arc<str>| {
-            unauthenticated("APIGW.0301", &format!("{PREFIX}{text}"), Some(access))
+        project: &str,
+        instance: &InstanceId,
+    ) -> Decided {
+        let body = match serde_json::from_slice::<UpgradeBody>(&heard.body) {
+            Ok(body) => body,
+            Err(_) if heard.body.is_empty() => UpgradeBody::default(),
+            Err(_) => {
+                let error = ErrorBody::new("DCS.4005", "The request body is not JSON.");
+                return Decided::refused(400, error);
+            }
         };
-        match signature {
-            Signature::None => self.check_token(now, heard, project),
-            Signature::Malformed => Err(unauthenticated(
-                "APIGW.0301",
-                &format!("{PREFIX}verify aksk signature fail"),
-                None,
-            )),
-            Signature::Refused { access, why } => {
-                let text = match why {
-                    KeyRefusal::Unknown => {
-                        format!("Get secretKey failed,ak:{access},err:ak not exist")
-                    }
-                    KeyRefusal::Locked => "AK access failed to reach the limit,forbidden".into(),
-                    KeyRefusal::Expired => "decrypt token fail".into(),
-                };
-                Err(refused(&text, access))
-            }
-            Signature::Checked { access, result: Err(text) } => {
-                self.world.access().failed(now, &access);
-                Err(refused(text, access))
-            }
-            Signature::Checked { access, result: Ok(()) } => {
-                self.world.access().succeeded(&access);
-                if project.is_some_and(|id| !self.world.access().opens(&access, id)) {
-                    let text = "The project ID does not match the credential.";
-                    return Err(unauthenticated("DCS.1004", text, Some(access)));
-                }
-                Ok(Caller::Key(access))
-            }
-        }
-    }
-
-    fn check_token(
-        &mut self,
-        now: Wall,
-        heard: &Heard,
-        project: Option<&str>,
-    ) -> Result<Caller, Decided> {
-        let refused =
-            |code: &str, text: &str| Err(unauthenticated(code, text, Some("token".into())));
-        let token = heard.headers.get("x-auth-token").and_then(|value| value.to_str().ok());
-        let Some(token) = token else {
-            let text = "Incorrect IAM authentication information: x-auth-token not found";
-            return Err(unauthenticated("APIGW.0301", text, None));
-        };
-        match self.world.access().check_token(now, token, project) {
-            Ok(()) => Ok(Caller::Token),
-            Err(TokenRefusal::Expired) => refused("APIGW.0307", "The token must be updated."),
-            Err(TokenRefusal::OtherProject | TokenRefusal::NoProject) => {
-                refused("DCS.1004", "The project ID does not match the token.")
-            }
-            Err(TokenRefusal::Unknown | TokenRefusal::WrongPassword) => refused(
-                "APIGW.0301",
-                "Incorrect IAM authentication information: decrypt token fail",
-            ),
-        }
+        let attempt = Agent::of(&heard.headers).attempt;
+        Decided::of_world(self.world.upgrade(now, project, instance, &body, attempt.as_deref()))
     }
 
     fn token(&mut self, now: Wall, heard: &Heard) -> Decided {
@@ -407,35 +151,40 @@ impl Inner {
         Decided::of_iam(iam::projects(rows.into_iter(), &Query::parse(&heard.query)), &step)
     }
 
-    fn metadata(&mut self, now: Wall, heard: &Heard, route: &Route) -> Decided {
+    fn metadata_token(&mut self, now: Wall, heard: &Heard) -> Decided {
         let step = self.world.decide_outside(now, CallKind::Metadata);
         if let Some(faulted) = fault_of_iam(&step) {
             return Decided::of_iam(faulted, &step);
         }
+        if self.world.knobs().metadata_token == MetadataToken::Off {
+            return Decided::of_iam(IamAnswer::error(404, "Not Found"), &step);
+        }
+        let seconds = heard.header("x-metadata-token-ttl-seconds").and_then(|it| it.parse().ok());
+        let granted = seconds.filter(|it| (1..=METADATA_TOKEN_SECONDS_MAX).contains(it));
+        let answer = match granted {
+            None => IamAnswer::error(400, "X-Metadata-Token-Ttl-Seconds is invalid"),
+            Some(seconds) => {
+                let token = format!("metadata-{:08}", self.metadata_tokens.len() + 1);
+                let expires_at = now + Millis::from_secs(seconds);
+                self.metadata_tokens.insert(token.clone(), expires_at);
+                // Plain text.
+                IamAnswer::new(200, json!(token))
+            }
+        };
+        Decided::of_iam(answer, &step)
+    }
+
+    fn security_key(&mut self, now: Wall, heard: &Heard) -> Decided {
+        let step = self.world.decide_outside(now, CallKind::Metadata);
+        if let Some(faulted) = fault_of_iam(&step) {
+            return Decided::of_iam(faulted, &step);
+        }
+        let sent = heard.header("x-metadata-token").and_then(|it| self.metadata_tokens.get(it));
         let required = self.world.knobs().metadata_token == MetadataToken::Required;
-        let header = |name: &str| heard.headers.get(name).and_then(|value| value.to_str().ok());
-        let answer = match route {
-            Route::MetadataToken if !required => IamAnswer::error(404, "Not Found"),
-            Route::MetadataToken => {
-                let seconds = header("x-metadata-token-ttl-seconds").and_then(|it| it.parse().ok());
-                match seconds.filter(|seconds| (1..=METADATA_TOKEN_SECONDS_MAX).contains(seconds)) {
-                    None => IamAnswer::error(400, "X-Metadata-Token-Ttl-Seconds is invalid"),
-                    Some(seconds) => {
-                        let token = format!("metadata-{:08}", self.metadata_tokens.len() + 1);
-                        let expires_at = now + Millis::from_secs(seconds);
-                        self.metadata_tokens.insert(token.clone(), expires_at);
-                        IamAnswer::new(200, json!(token))
-                    }
-                }
-            }
-            _ => {
-                let known = header("x-metadata-token").and_then(|it| self.metadata_tokens.get(it));
-                if required && known.is_none_or(|expires_at| now >= *expires_at) {
-                    IamAnswer::error(401, "X-Metadata-Token is missing or invalid")
-                } else {
-                    iam::security_key(self.world.access().issue_agency_keys(now))
-                }
-            }
+        let answer = if required && sent.is_none_or(|expires_at| now >= *expires_at) {
+            IamAnswer::error(401, "X-Metadata-Token is missing or invalid")
+        } else {
+            iam::security_key(self.world.access().issue_agency_keys(now))
         };
         Decided::of_iam(answer, &step)
     }
@@ -450,10 +199,6 @@ impl Inner {
         decided: &Decided,
     ) -> u64 {
         let agent = Agent::of(&heard.headers);
-        let path = match heard.query.as_str() {
-            "" => heard.path.clone(),
-            query => format!("{}?{query}", heard.path),
-        };
         let digest = || hex::encode(Sha256::digest(&heard.body)).into();
         let dropped =
             matches!(decided.decision, Decision::DropBeforeApply | Decision::ApplyThenDrop);
@@ -465,7 +210,7 @@ impl Inner {
             daemon: agent.daemon,
             conn: connection,
             method: heard.method.clone(),
-            path: path.into(),
+            path: heard.target(),
             call: route.map(Route::call),
             project: route.and_then(|route| route.project().cloned()),
             instance: route.and_then(|route| route.instance().cloned()),
@@ -475,7 +220,7 @@ impl Inner {
             decision: decided.decision,
             applied: decided.applied,
             status: (!dropped).then_some(decided.status),
-            code: decided.code.clone(),
+            code: decided.code(),
             task_id: decided.task.clone(),
             latency_ms: decided.latency,
         };
@@ -483,6 +228,22 @@ impl Inner {
         self.requests += 1;
         self.log.request(line);
         self.requests
+    }
+}
+
+fn no_such_call(no_route: &NoRoute) -> Decided {
+    match no_route {
+        NoRoute::Unknown => {
+            let text = "The API does not exist or has not been published.";
+            Decided::refused(404, ErrorBody::new("APIGW.0101", text))
+        }
+        NoRoute::WrongMethod => {
+            Decided::refused(405, ErrorBody::new("DCS.5001", "Method not allowed."))
+        }
+        NoRoute::BadParameter(name) => {
+            let text = format!("Invalid {name} parameter in the request.");
+            Decided::refused(400, ErrorBody::new("DCS.4063", text))
+        }
     }
 }
 
@@ -502,42 +263,4 @@ fn fault_of_iam(step: &Step) -> Option<IamAnswer> {
     });
     let message = step.message.as_deref().unwrap_or("The service is temporarily unavailable.");
     Some(IamAnswer::error(status, message))
-}
-
-/// What a caller says of itself: `refit/VERSION (attempt=ID; daemon=ID)`.
-struct Agent {
-    attempt: Option<Arc<str>>,
-    daemon: Option<Arc<str>>,
-}
-
-impl Agent {
-    fn of(headers: &HeaderMap) -> Agent {
-        let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let inside = text.and_then(|text| text.split_once('(')?.1.strip_suffix(')'));
-        let field = |name: &str| {
-            let mut fields = inside?.split(';').map(str::trim);
-            fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('=')).map(Arc::from)
-        };
-        Agent { attempt: field("attempt"), daemon: field("daemon") }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn agent(text: &str) -> (Option<Arc<str>>, Option<Arc<str>>) {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::USER_AGENT, HeaderValue::from_str(text).unwrap());
-        let Agent { attempt, daemon } = Agent::of(&headers);
-        (attempt, daemon)
-    }
-
-    #[test]
-    fn the_caller_names_its_attempt_and_itself() {
-        let both = agent("refit/0.1.0 (attempt=weekly/north/abc/1.2; daemon=d7)");
-        assert_eq!(both, (Some("weekly/north/abc/1.2".into()), Some("d7".into())));
-        assert_eq!(agent("refit/0.1.0 (daemon=d7)"), (None, Some("d7".into())));
-        assert_eq!(agent("huaweicloud-usdk-python/3.0"), (None, None));
-    }
 }

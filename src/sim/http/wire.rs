@@ -3,12 +3,17 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+/// Some of the headers that never end.
+static ENDLESS_PIECE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    b"X-Endless: 0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(1_024)
+});
 
 /// What the connection does from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +66,7 @@ impl Wire {
         taken: usize,
     ) -> Poll<io::Result<usize>> {
         const BEGIN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
-        const PIECE: &[u8] = b"X-Endless: 0123456789abcdef0123456789abcdef0123456789abcdef\r\n";
-        let piece = if self.endless_begun { PIECE } else { BEGIN };
+        let piece = if self.endless_begun { &ENDLESS_PIECE[..] } else { BEGIN };
         while self.endless_at < piece.len() {
             let rest = &piece[self.endless_at..];
             match Pin::new(&mut self.stream).poll_write(context, rest) {

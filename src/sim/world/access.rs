@@ -47,6 +47,7 @@ struct Key {
 
 #[derive(Debug, Clone)]
 struct Token {
+    user: Arc<str>,
     project_id: Option<Arc<str>>,
     expires_at: Wall,
 }
@@ -213,7 +214,11 @@ impl Access {
         let scoped = *scope != TokenScope::None;
         self.tokens.insert(
             token.clone(),
-            Token { project_id: scoped.then(|| project.project_id.clone()), expires_at },
+            Token {
+                user: user.name.clone(),
+                project_id: scoped.then(|| project.project_id.clone()),
+                expires_at,
+            },
         );
         Ok(IssuedToken {
             token,
@@ -224,7 +229,12 @@ impl Access {
         })
     }
 
-    /// Whether the token opens the project.
+    /// Whose token it is, or was.
+    pub fn user_of(&self, token: &str) -> Option<Arc<str>> {
+        self.tokens.get(token).map(|token| token.user.clone())
+    }
+
+    /// Whether the token opens the project; whose it is.
     ///
     /// # Errors
     /// Where it does not: never issued or revoked, expired, or of another project.
@@ -233,15 +243,15 @@ impl Access {
         now: Wall,
         token: &str,
         project_id: Option<&str>,
-    ) -> Result<(), TokenRefusal> {
+    ) -> Result<Arc<str>, TokenRefusal> {
         let known = self.tokens.get(token).ok_or(TokenRefusal::Unknown)?;
         if now >= known.expires_at {
             return Err(TokenRefusal::Expired);
         }
         match (project_id, &known.project_id) {
-            (Some(wanted), Some(own)) if *wanted == **own => Ok(()),
+            (Some(wanted), Some(own)) if *wanted == **own => Ok(known.user.clone()),
             (Some(_), _) => Err(TokenRefusal::OtherProject),
-            (None, _) => Ok(()),
+            (None, _) => Ok(known.user.clone()),
         }
     }
 
@@ -319,7 +329,7 @@ mod tests {
         let scope = TokenScope::Id(project.to_string());
         let token = access.issue_token(Wall(0), &user, &scope).unwrap().token;
         let check = |at, id: &str| access.check_token(Wall(at), &token, Some(id));
-        assert_eq!(check(4_999, &project), Ok(()));
+        assert_eq!(check(4_999, &project), Ok(user.name.clone()));
         assert_eq!(check(4_999, &spec.projects[1].id), Err(TokenRefusal::OtherProject));
         assert_eq!(check(5_000, &project), Err(TokenRefusal::Expired));
     }

@@ -50,6 +50,14 @@ pub struct ListQuery {
     pub include: Vec<Include>,
 }
 
+impl ListQuery {
+    /// Whether it asks for every row.
+    pub fn is_unfiltered(&self) -> bool {
+        let ListQuery { offset, limit, .. } = *self;
+        *self == ListQuery { offset, limit, ..ListQuery::default() }
+    }
+}
+
 /// Rows that the list shows only on demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Include {

@@ -13,6 +13,7 @@ mod fault;
 mod heard;
 mod instance;
 pub mod knobs;
+mod profile;
 mod read;
 mod reply;
 mod spec;
@@ -30,9 +31,9 @@ use std::sync::Arc;
 pub use access::{Access, AgencyKeys, Bearer, IssuedToken, KeyRefusal, TokenRefusal, TokenScope};
 pub use ask::{Ask, Include, ListQuery, NameFilter, TaskQuery};
 pub use decision::{CallKind, Decision, Fate};
-pub use fault::{CallFilter, FaultProfile, Rule, Script, Step};
 pub use instance::Applied;
 pub use knobs::Knobs;
+pub use profile::{CallFilter, FaultProfile, Rule, Script, Step};
 pub use reply::{Content, ErrorBody, ProgressReport, RetryAfter, WorldReply};
 pub use spec::{
     AccessKeySpec, Capability, Change, ChangeSpec, InstanceSpec, LimitSpec, Outcome, ProjectSpec,
@@ -225,16 +226,19 @@ impl World {
         })
     }
 
-    /// Decides a call that is not the service's own: IAM and the metadata address.
+    /// Decides a call that is not the service's own: IAM and the metadata address. The step's
+    /// `delay` is the whole latency.
     pub fn decide_outside(&mut self, now: Wall, call: CallKind) -> Step {
         self.advance(now);
         self.calls += 1;
         let occasion =
             Occasion { call, project: "", instance_id: "", instance_name: "", age: self.age() };
-        self.faults.decide(occasion)
+        let mut step = self.faults.decide(occasion);
+        step.delay = Some(Span(self.latency(&step)));
+        step
     }
 
-    /// The task changes since the last time this was asked.
+    /// The task changes since the last time this was asked; they pile up where nobody asks.
     pub fn take_task_changes(&mut self) -> Vec<TaskChange> {
         std::mem::take(&mut self.happened)
     }
@@ -266,7 +270,6 @@ impl World {
         if let Err(reached) = self.throttle.check(self.now, call, caller, limits) {
             let mut step = Step::from(Decision::Throttled);
             step.message = Some(reached.message.into());
-            // The window's rest, told only where the knob lets the header be sent.
             step.delay = Some(Span(reached.wait));
             return step;
         }
@@ -283,16 +286,15 @@ impl World {
     }
 
     fn latency(&self, step: &Step) -> Millis {
-        let id = self.calls.to_string();
         let base = if self.latency.is_zero() {
             Millis::ZERO
         } else {
-            self.latency.at(draw::unit(self.seed, "latency", &id, 0))
+            self.latency.at(draw::unit(self.seed, "latency", "", self.calls))
         };
         let held = match step.decision {
             Decision::Throttled => Millis::ZERO,
             Decision::Slow => {
-                step.delay.map_or_else(|| self.faults.slowness(&id, 0), |delay| delay.0)
+                step.delay.map_or_else(|| self.faults.slowness(self.calls), |delay| delay.0)
             }
             _ => step.delay.map_or(Millis::ZERO, |delay| delay.0),
         };

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::ask::{Ask, Include, ListQuery, NameFilter, TaskQuery};
 use super::decision::Decision;
-use super::fault::Step;
 use super::instance::SimInstance;
 use super::knobs::{Paging, TaskCentre, TaskOrder, UpgradeCall};
+use super::profile::Step;
 use super::reply::{Content, WorldReply};
 use super::task::{RecordOf, SimTask, TaskState};
 use super::upgrade::{NO_API, NO_INSTANCE, NO_URL, Refusal};
@@ -138,12 +138,19 @@ impl World {
         let shifts = self.knobs.paging == Paging::Shifting;
         let project = &mut self.projects[project];
         project.lists_answered += 1;
+        let everything = query.is_unfiltered() && !project.instances.iter().any(is_hidden);
+        if everything && !shifts {
+            // Large fleets are listed often.
+            let rest = project.instances.iter().skip(query.offset).take(query.limit);
+            let instances: Vec<_> = rest.map(|each| each.row(self.now, &self.knobs)).collect();
+            let total = Some(project.instances.len());
+            return ReadAnswer::InventoryPage { rows: instances.len(), instances, total };
+        }
         let count = project.instances.len().max(1);
         // A prime step, so that neighbouring pages overlap and miss rows.
         let shift = if shifts { project.lists_answered * 7 % count } else { 0 };
-        let rotated = project.instances[shift.min(project.instances.len())..]
-            .iter()
-            .chain(&project.instances[..shift.min(project.instances.len())]);
+        let (end, begin) = project.instances.split_at(shift.min(project.instances.len()));
+        let rotated = begin.iter().chain(end);
         let (mut total, mut instances) = (0, Vec::new());
         for instance in rotated.filter(|instance| matches(instance, query)) {
             total += 1;
@@ -241,6 +248,11 @@ impl World {
     pub fn now(&self) -> Wall {
         self.now
     }
+}
+
+/// Whether the list shows the instance only on demand.
+fn is_hidden(instance: &SimInstance) -> bool {
+    instance.deleted || instance.base.status == InstanceStatus::CreateFailed
 }
 
 fn matches(instance: &SimInstance, query: &ListQuery) -> bool {

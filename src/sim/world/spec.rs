@@ -100,7 +100,7 @@ pub enum Capability {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSpec {
-    pub calls: super::fault::CallFilter,
+    pub calls: super::profile::CallFilter,
     pub policy: LimitScope,
     pub limit: Limit,
 }

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decision::CallKind;
-use super::fault::CallFilter;
 use super::knobs::Knobs;
+use super::profile::CallFilter;
 use super::spec::{LimitSpec, ProjectSpec};
 use crate::model::{LimitScope, Millis, Wall};
 
 /// The windows that are being counted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Throttle {
-    windows: BTreeMap<(&'static str, Arc<str>, u32, Millis), Window>,
+    windows: BTreeMap<Key, Window>,
 }
+
+/// Policy, whose calls, which calls, and the limit itself.
+type Key = (&'static str, Arc<str>, CallFilter, u32, Millis);
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -66,7 +69,7 @@ impl Throttle {
                 LimitScope::Api => ("api", caller.project_id.clone()),
                 LimitScope::App => ("app", caller.project_id.clone()),
             };
-            let key = (policy, whose, spec.limit.calls, spec.limit.per);
+            let key = (policy, whose, spec.calls, spec.limit.calls, spec.limit.per);
             let window = self.windows.entry(key).or_insert(Window { begun: now, used: 0 });
             if now - window.begun >= spec.limit.per {
                 *window = Window { begun: now, used: 0 };

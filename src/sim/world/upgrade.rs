@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::advance::Starter;
 use super::decision::{CallKind, Decision};
-use super::fault::Step;
 use super::instance::SimInstance;
 use super::knobs::{
     Duplicate, EmptyBody, ErrorCodes, NamedVersion, NewestAnswer, NotEnabled, ProxyOnPlain,
     RetryAfterForm, UpgradeCall,
 };
+use super::profile::Step;
 use super::reply::{Content, ErrorBody, RetryAfter, WorldReply};
 use super::spec::Capability;
 use super::{Place, World};
@@ -262,7 +262,7 @@ impl World {
     }
 
     /// The code in the form that the knob sends (API facts, section 5).
-    fn code(&self, code: &str) -> String {
+    pub(super) fn code(&self, code: &str) -> String {
         match code.strip_prefix("DCS.") {
             Some(digits) if self.knobs.error_codes == ErrorCodes::Numeric => {
                 let family = match digits.as_bytes().first() {

@@ -1,5 +1,7 @@
 //! What the world promises to those who test against it.
 
+mod turned;
+
 use super::*;
 use crate::model::answer::Answered;
 use crate::model::classify::CredentialForm;

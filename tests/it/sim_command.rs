@@ -1,0 +1,80 @@
+//! `refit simulate` as a process: what it says, what it refuses, what it writes.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+
+use refit::sim::log::{LogLine, parse};
+use refit::sim::world::{Decision, knobs};
+use serde_json::Value;
+
+use crate::cli_process::{command, refit, refit_with};
+
+/// Ends the process with the test, however the test ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn the_knobs_are_listed_with_their_rows() {
+    let ran = refit("simulate --knobs --format json");
+    let table: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rows = table.as_array().unwrap();
+    assert_eq!(rows.len(), knobs::ALL.len());
+    for row in (1..=15).map(|number| format!("unknown {number}")) {
+        assert!(rows.iter().any(|knob| knob["row"] == *row), "{row}");
+        assert!(refit("simulate --knobs").stdout.contains(&format!("[{row}]")), "{row}");
+    }
+}
+
+#[test]
+fn a_bad_file_is_exit_65_with_its_place_and_a_bad_knob_exit_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("world.toml");
+    fs::write(&path, "name = \"x\"\nproject = []\ntake = \"5s\"\n").unwrap();
+    let path = path.to_str().unwrap();
+    let ran = refit_with(&["simulate", "--world", path]);
+    assert_eq!(ran.exit, 65, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("{path}:3:1: unknown field `take`")), "{}", ran.stderr);
+    let ran = refit("simulate --faults no-such-file");
+    assert_eq!(ran.exit, 65, "{}", ran.stderr);
+    let ran = refit("simulate --knob duplicate=4115");
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("one of 4116 4026 4017 runs_twice"), "{}", ran.stderr);
+    assert_eq!(refit("simulate --scale 0").exit, 2);
+}
+
+#[test]
+fn it_says_where_it_is_logs_what_it_hears_and_stops_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.jsonl");
+    let arguments = ["simulate", "--fleet", "3", "--log", path.to_str().unwrap()];
+    let child = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut process = Process(child);
+    let mut said = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let first = said.next().unwrap().unwrap();
+    let address = first.strip_prefix("listening on http://").unwrap();
+    let project = said.next().unwrap().unwrap();
+    assert!(project.contains("instances=3 access_key=SIMULATEDFLEET"), "{project}");
+
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = "GET /v2/x/instances HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+
+    let pid = rustix::process::Pid::from_child(&process.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(process.0.wait().unwrap().success());
+    let lines = parse(&fs::read_to_string(&path).unwrap()).unwrap();
+    let [LogLine::Request(line)] = &lines[..] else { panic!("not one request: {lines:?}") };
+    assert_eq!((line.decision, line.status), (Decision::Rejected, Some(401)));
+}
