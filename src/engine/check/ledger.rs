@@ -10,10 +10,12 @@ use crate::engine::Step;
 use crate::engine::event::{Event, Fact};
 use crate::engine::input::Input;
 use crate::engine::order::Verdict;
-use crate::engine::rows::{CampaignRow, Changes, Rows, TargetRow};
+use crate::engine::rows::{CampaignRow, Changes, InstanceRow, Rows, TargetRow};
 use crate::engine::state::TargetState;
 use crate::model::policy::CampaignPolicy;
-use crate::model::{CampaignName, Steady, TargetId};
+use crate::model::{
+    CampaignName, CurrentTask, Edition, Instance, InstanceStatus, Steady, TargetId,
+};
 
 impl Checker {
     pub(super) fn policy(&self, campaign: &CampaignName) -> Option<Arc<CampaignPolicy>> {
@@ -302,6 +304,10 @@ impl Checker {
 
     /// Begins with what the store holds.
     pub(super) fn adopt_rows(&mut self, rows: &Rows) {
+        // First, because the groups of a target are told from its instance.
+        for row in &rows.instances {
+            self.instance_mut(&row.project, &row.instance).listed = Some(as_listed(row));
+        }
         for row in &rows.campaigns {
             let facts = self.campaigns.entry(row.name.clone()).or_default();
             facts.state = Some(row.state);
@@ -395,6 +401,26 @@ impl InstanceFacts {
 /// Facts that change a target's row.
 fn moves(fact: &Fact) -> bool {
     !matches!(fact, Fact::EvidenceLate { .. } | Fact::Anomaly { .. } | Fact::TaskStatus { .. })
+}
+
+/// What the inventory said before this process: enough to select by. What proves that an instance
+/// may be upgraded comes from a look of this process.
+fn as_listed(row: &InstanceRow) -> Instance {
+    Instance {
+        id: row.instance.clone(),
+        name: row.name.clone(),
+        status: InstanceStatus::Running,
+        engine: "Redis".into(),
+        engine_version: row.engine_version.clone(),
+        cache_mode: row.cache_mode,
+        edition: Edition::Unknown,
+        spec_code: "".into(),
+        tags: row.tags.clone(),
+        zones: row.zones.clone(),
+        service_upgrade: false,
+        service_task_id: None,
+        current_task: CurrentTask::NotShown,
+    }
 }
 
 #[cfg(test)]
