@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::api::Faces;
-use crate::config::{self, Colour, Loaded, ProcessEnvironment};
+use crate::config::{self, Findings, Loaded, ProcessEnvironment};
 use crate::daemon::logging::{self, LogFormat};
 use crate::daemon::signals::Signals;
 use crate::daemon::{Daemon, Ended, Options, Starts};
@@ -32,22 +32,23 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         globals::LogFormat::Human => LogFormat::Human,
         globals::LogFormat::Json => LogFormat::Json,
     };
-    let loaded = match config::load(&context.globals.config, &ProcessEnvironment) {
-        Ok(loaded) => loaded,
-        Err(findings) => {
-            context.output.say(findings.render(Colour::Plain).trim_end());
-            return Ok(exit(findings.exit_code()));
-        }
-    };
-    if !loaded.warnings.list.is_empty() {
-        context.output.say(loaded.warnings.render(Colour::Plain).trim_end());
-    }
+    let loaded = config::load(&context.globals.config, &ProcessEnvironment)
+        .map_err(Failure::configuration)?;
     logging::start(format).map_err(|error| {
         Failure::new(Exit::StoreDamaged, "cannot start the log's thread").because(&error)
     })?;
+    warn_of(&loaded.warnings);
     let ended = context.block_on(serve(loaded, &args));
     logging::flush();
     ended
+}
+
+/// One log line each; `refit check` shows them with line and caret.
+fn warn_of(warnings: &Findings) {
+    for warning in &warnings.list {
+        let line = warning.position.map(|position| position.line);
+        warn!(file = %warnings.file.display(), line, "{}: {}", warning.key, warning.message);
+    }
 }
 
 async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {

@@ -45,7 +45,9 @@ pub fn start(format: LogFormat) -> io::Result<()> {
         .name("log".into())
         .spawn(move || write_lines(&queued, &dropped, &mut io::stderr()))?;
     let levels = EnvFilter::try_from_default_env().unwrap_or_else(|_| DEFAULT_LEVELS.into());
-    let lines = tracing_subscriber::fmt().with_env_filter(levels).with_writer(queue);
+    // Without the module's path, which would stand under the same key as an upgrade's target.
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(levels).with_writer(queue).with_target(false);
     let taken = match format {
         LogFormat::Human => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),

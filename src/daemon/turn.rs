@@ -106,6 +106,8 @@ pub(super) struct Loop {
 pub(super) struct State {
     guard: ClockGuard,
     backlog: Backlog,
+    /// The first inputs are durable.
+    has_begun: bool,
     /// The committer has work under way.
     is_committing: bool,
     is_store_failing: bool,
@@ -153,6 +155,7 @@ impl Loop {
         self.step(Input::Settings(Arc::clone(&self.settings)));
         self.step(Input::Restarted);
         self.look_for_freeze_file();
+        self.state.has_begun = self.state.backlog.is_empty();
         failpoint::hit(Point::RestoreEnds);
     }
 
@@ -246,6 +249,7 @@ impl Loop {
         match report {
             Report::Durable(group) => {
                 self.state.is_committing = false;
+                self.state.has_begun = true;
                 for event in group.units.iter().flat_map(|unit| &unit.events) {
                     narrate::log(event);
                 }
@@ -345,10 +349,10 @@ impl Loop {
         self.step(Input::Stopping);
     }
 
-    /// READY, once the first units are durable.
+    /// READY, once the first inputs are durable: they are the first group.
     fn announce(&mut self) {
         let is_starting = self.outlets.health.borrow().phase == Phase::Starting;
-        if is_starting && self.is_settled() {
+        if is_starting && self.state.has_begun {
             failpoint::hit(Point::BeforeReady);
             self.show_health(|health| health.phase = Phase::Running);
             self.outlets.notifier.ready();

@@ -1,0 +1,112 @@
+//! What stands between the daemon and harm: the FREEZE file, systemd's watchdog, a log nobody reads.
+
+use std::path::PathBuf;
+
+use tokio::net::UnixDatagram;
+
+use crate::daemon_process::{Site, Wishes, get, until, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_freeze_file_stops_every_start_until_it_is_gone() {
+    let site = Site::new(Wishes::default()).await;
+    std::fs::write(site.path("FREEZE"), "").unwrap();
+    let mut daemon = site.run().await;
+    daemon.says("planned").await;
+    let (_, status) = site.ask("GET", "/v1/status", "").await;
+    assert!(status["doubts"].to_string().contains("FREEZE"), "{status}");
+    assert_eq!(status["campaigns"][0]["hold"]["kind"], "frozen");
+    assert_eq!(site.upgrades().len(), 0);
+
+    std::fs::remove_file(site.path("FREEZE")).unwrap();
+    daemon.says("FREEZE is gone").await;
+    daemon.says("completed").await;
+    let said = daemon.stop().await;
+    assert_eq!(site.upgrades().len(), 3);
+    site.judge(&said).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_directory_is_a_place_for_the_freeze_file_too() {
+    let site = Site::new(Wishes::default()).await;
+    let state = site.path("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("FREEZE"), "").unwrap();
+    let mut daemon = site.run_with(|command| command.env("STATE_DIRECTORY", &state)).await;
+    daemon.says("planned").await;
+    daemon.stop().await;
+    assert_eq!(site.upgrades().len(), 0);
+}
+
+/// Reads what systemd would be told.
+struct Systemd {
+    socket: UnixDatagram,
+    path: PathBuf,
+    heard: Vec<String>,
+}
+
+impl Systemd {
+    fn new(site: &Site) -> Systemd {
+        let path = site.path("notify");
+        Systemd { socket: UnixDatagram::bind(&path).unwrap(), path, heard: Vec::new() }
+    }
+
+    /// Waits for a message that begins so.
+    async fn hears(&mut self, start: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = within(self.socket.recv(&mut buffer)).await.unwrap();
+            let text = String::from_utf8_lossy(&buffer[..length]).trim().to_owned();
+            self.heard.push(text.clone());
+            if text.starts_with(start) {
+                return text;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_hears_readiness_signs_of_life_progress_and_the_stop() {
+    let site = Site::new(Wishes::default()).await;
+    let mut systemd = Systemd::new(&site);
+    let daemon = site.launch(|command| {
+        command.env("NOTIFY_SOCKET", &systemd.path).env("WATCHDOG_USEC", "500000")
+    });
+    systemd.hears("READY=1").await;
+    systemd.hears("WATCHDOG=1").await;
+    let status = systemd.hears("STATUS=always open, 3/3 done, cutoff ").await;
+    assert_eq!(status.len(), "STATUS=always open, 3/3 done, cutoff 03:00".len(), "{status}");
+    systemd.hears("WATCHDOG=1").await;
+    let heard = std::mem::take(&mut systemd.heard);
+    assert!(!heard.iter().any(|text| text.starts_with("STOPPING")), "{heard:?}");
+    let stopping = tokio::spawn(daemon.stop());
+    systemd.hears("STOPPING=1").await;
+    stopping.await.unwrap();
+}
+
+/// What a pipe holds, and how close to that a writer of whole lines comes.
+const PIPE: u64 = 65_536;
+const ALMOST: u64 = 4_096;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let site = Site::new(Wishes { count: 12, ..Wishes::default() }).await;
+    // Far more lines than a pipe holds, and nobody to take them.
+    let mut daemon = site.launch(|command| command.env("RUST_LOG", "trace"));
+    let pipe = daemon.stderr_descriptor();
+    until(|| rustix::io::ioctl_fionread(&pipe).unwrap() + ALMOST > PIPE).await;
+    until(|| site.upgrades().len() == 12).await;
+    let (status, answer) = site.ask("GET", "/v1/status", "").await;
+    assert_eq!((status, answer["campaigns"].as_array().unwrap().len()), (200, 1));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_swapped_under_the_daemon_ends_it_with_74() {
+    let site = Site::new(Wishes { takes: 60_000, ..Wishes::default() }).await;
+    let mut daemon = site.run().await;
+    daemon.says("accepted").await;
+    let address = daemon.listens_on();
+    assert_eq!(get(&address, "/readyz").await.0, 200);
+    std::fs::rename(site.store(), site.path("elsewhere.db")).unwrap();
+    assert_eq!(daemon.ended().await.code(), Some(74), "{:#?}", daemon.said);
+}
