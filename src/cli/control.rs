@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
+use crate::api::OrderBody;
 use crate::engine::order::{Refusal, ResumeScope, Verdict};
 use crate::engine::{Command, Reply, Scope};
 
@@ -28,15 +28,6 @@ const ROUTE: &str = "/v1/orders";
 /// TARGET first: `--applied` would take it for its task.
 const RESOLVE_USAGE: &str = "refit resolve <TARGET> --applied [TASK]\n       \
                              refit resolve <TARGET> <--not-applied|--succeeded|--failed>";
-
-/// What the daemon is sent: [`crate::engine::Order`] without the actor, whom the daemon names.
-#[derive(Debug, Serialize)]
-struct Order {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Arc<str>>,
-    #[serde(flatten)]
-    command: Command,
-}
 
 #[derive(Debug, Subcommand)]
 pub enum Control {
@@ -223,7 +214,7 @@ pub fn run(control: Control, context: &Context) -> Result<Exit, Failure> {
     })
 }
 
-async fn order(control: Control, socket: &Socket, context: &Context) -> Result<Order, Failure> {
+async fn order(control: Control, socket: &Socket, context: &Context) -> Result<OrderBody, Failure> {
     let find = async |one: OneTarget| {
         Ok::<_, Failure>((target::find(socket, &one.target).await?, one.reason))
     };
@@ -267,7 +258,7 @@ async fn order(control: Control, socket: &Socket, context: &Context) -> Result<O
             (Command::Retry { target }, reason)
         }
     };
-    Ok(Order { reason: reason.reason.map(Arc::from), command })
+    Ok(OrderBody { reason: reason.reason.map(Arc::from), command })
 }
 
 fn read_until(text: &str, context: &Context) -> Result<crate::model::Wall, Failure> {
@@ -296,7 +287,9 @@ fn show(reply: &Reply, context: &Context) -> Result<Exit, Failure> {
             Ok(exit)
         }
         Reply::Refused { message, .. } => {
-            Err(Failure::new(exit, message.clone()).next("refit status"))
+            let failure = Failure::new(exit, message.clone());
+            // Most refusals name the command that helps themselves.
+            Err(if message.contains("refit ") { failure } else { failure.next("refit status") })
         }
     }
 }

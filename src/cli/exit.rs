@@ -54,6 +54,11 @@ impl Exit {
         self as u8
     }
 
+    /// The exit of that number; a number that is none of ours is a bug.
+    pub fn from_code(code: u8) -> Exit {
+        Exit::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Bug)
+    }
+
     /// What `refit --help` says of it.
     pub fn meaning(self) -> &'static str {
         match self {

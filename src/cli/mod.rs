@@ -8,18 +8,26 @@ mod check;
 mod closest;
 mod control;
 mod escape;
+mod events;
 pub mod exit;
 pub mod failure;
 pub mod globals;
+mod json;
 pub mod moment;
 pub mod output;
 mod panic;
+mod plan;
+mod planning;
 mod run;
 mod settings;
 mod simulate;
 pub mod site;
 pub mod socket;
+mod source;
+mod status;
+mod store;
 mod target;
+mod why;
 mod windows;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -47,18 +55,29 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon until SIGTERM or SIGINT.
-    Run(run::Args),
     /// Read the configuration and say everything that is wrong with it.
     Check(check::Args),
     /// Show when windows open next, and what freezes leave of them.
     Windows(windows::Args),
+    /// Show every instance with its verdict; upgrades nothing.
+    Plan(plan::Args),
+    /// Run the daemon until SIGTERM or SIGINT.
+    Run(run::Args),
+    /// Show where every campaign stands, and what stands in the way.
+    Status(status::Args),
+    /// Show why one target is not moving.
+    Why(why::Args),
+    /// Show what happened, from the ledger.
+    Events(events::Args),
     #[command(flatten)]
     Control(control::Control),
-    /// Measure what Refit costs on this machine.
-    Bench(bench::Args),
+    /// Verify the store, or begin anew after a loss.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Run the simulated cloud, for experiments.
     Simulate(simulate::Args),
+    /// Measure what Refit costs on this machine.
+    Bench(bench::Args),
 }
 
 /// What every command works with.
@@ -117,6 +136,11 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(&args, context),
         Command::Windows(args) => windows::run(&args, context),
         Command::Bench(args) => bench::run(&args, context),
+        Command::Plan(args) => plan::run(&args, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::Why(args) => why::run(&args, context),
+        Command::Events(args) => events::run(&args, context),
+        Command::Store(command) => store::run(&command, context),
         Command::Control(control) => control::run(control, context),
         Command::Simulate(simulate) => simulate::run(simulate, context),
     }

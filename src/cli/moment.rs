@@ -40,6 +40,11 @@ impl Clock {
         self.format(at, "%a %Y-%m-%d %H:%M", "%a %Y-%m-%d %H:%M:%S")
     }
 
+    /// `2026-11-28 23:30 +08:00`: where there is no room for the weekday.
+    pub fn show_date(&self, at: Wall) -> String {
+        self.format(at, "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
+    }
+
     /// `2026-11-28 23:30:07 +08:00`: for long lists.
     pub fn show_exact(&self, at: Wall) -> String {
         self.format(at, "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
@@ -114,6 +119,8 @@ impl Clock {
             return Ok(Wall(instant.as_millisecond()));
         }
         if let Some(by) = duration(text) {
+            // Nobody means the milliseconds of the moment of typing.
+            let now = Wall(now.0 / 1_000 * 1_000);
             return Ok(match relative {
                 Relative::Ago => now - by,
                 Relative::FromNow => now + by,

@@ -38,6 +38,11 @@ impl Site {
         Site::from_file(globals, &file, variable)
     }
 
+    /// What to type where no daemon runs.
+    pub fn start_command(&self) -> String {
+        format!("systemctl start refit, or refit run --config {}", self.config.display())
+    }
+
     fn from_file(
         globals: &Globals,
         file: &toml::Table,

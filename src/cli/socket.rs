@@ -45,9 +45,7 @@ impl NoDaemon {
     /// Names the socket and the command that helps.
     pub fn into_failure(self, site: &Site) -> Failure {
         Failure::new(Exit::Unreachable, self.to_string()).next(match self {
-            NoDaemon::Absent(..) => {
-                format!("systemctl start refit, or refit run --config {}", site.config.display())
-            }
+            NoDaemon::Absent(..) => site.start_command(),
             NoDaemon::Forbidden(..) => "run this as root or as a member of the socket's group \
                                         (ls -l shows it)"
                 .to_owned(),

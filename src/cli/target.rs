@@ -37,7 +37,7 @@ pub fn resolve(plan: &Plan, text: &str) -> Result<TargetId, Failure> {
         .collect();
     match found[..] {
         [(campaign, target)] => Ok(id(campaign, target)),
-        [] => Err(unknown(text, all())),
+        [] => Err(unknown(plan, text)),
         _ => Err(ambiguous(text, &found)),
     }
 }
@@ -50,15 +50,15 @@ pub fn id(campaign: &CampaignPlan, target: &PlannedTarget) -> TargetId {
     }
 }
 
-fn unknown<'a>(
-    text: &str,
-    all: impl Iterator<Item = (&'a CampaignPlan, &'a PlannedTarget)>,
-) -> Failure {
+/// No target is called that; names the closest names and ids.
+pub fn unknown(plan: &Plan, text: &str) -> Failure {
     let mut names: Vec<&str> = Vec::new();
-    for (_, target) in all {
+    for target in plan.campaigns.iter().flat_map(|campaign| &campaign.targets) {
         names.extend([&*target.name, target.instance.as_str()]);
     }
-    let hint = closest::hint(&closest::closest(text, names));
+    // Of a full id only the instance can be compared with names.
+    let wanted = text.rsplit('/').next().unwrap_or(text);
+    let hint = closest::hint(&closest::closest(wanted, names));
     Failure::usage(format!("no target is called {text:?}{hint}"))
         .next("refit plan, which lists all")
 }

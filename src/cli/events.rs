@@ -1,0 +1,197 @@
+//! `refit events`: the ledger, filtered; one line per event, or one JSON object per line.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use crate::daemon::narrate;
+use crate::engine::{Event, Fact, Plan};
+use crate::model::TargetId;
+use crate::store::{EVENTS_LIMIT, EventFilter, EventOrder};
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::moment::{self, Relative};
+use super::source::Source;
+use super::{Context, closest, escape, json, settings, target};
+
+/// How often `--follow` asks for news.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Only this campaign's.
+    #[arg(long, value_name = "NAME")]
+    campaign: Option<String>,
+    /// Only this target's: an instance's name or id, or campaign/project/instance.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Only events of this name, as the first word of --format json's "event" tells it.
+    #[arg(long, value_name = "EVENT")]
+    kind: Option<String>,
+    /// Only since then: a time, or a duration ago.
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// The newest so many.
+    #[arg(long, value_name = "N", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(EVENTS_LIMIT)))]
+    limit: u32,
+    /// Go on with what happens from here on, until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+}
+
+/// # Errors
+/// Neither daemon nor store, or an unknown campaign, target or event.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    context.block_on(async {
+        let source = Source::open(context).await?;
+        if let Some(caveat) = source.caveat(&context.site) {
+            context.output.say(&caveat);
+        }
+        let plan = source.plan().await?;
+        let names = names(&plan);
+        let mut filter = filter(args, &plan, context)?;
+        let mut events = source.events(&filter).await?;
+        events.reverse();
+        print(&events, &names, context)?;
+        if !args.follow {
+            return Ok(Exit::Done);
+        }
+        filter.after_seq = events.last().map_or(0, |event| event.seq);
+        filter.order = EventOrder::OldestFirst;
+        tokio::select! {
+            ended = follow(&source, filter, &names, context) => ended,
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+        }
+    })
+}
+
+async fn follow(
+    source: &Source,
+    mut filter: EventFilter,
+    names: &Names,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    loop {
+        let events = source.events(&filter).await?;
+        print(&events, names, context)?;
+        filter.after_seq = events.last().map_or(filter.after_seq, |event| event.seq);
+        tokio::time::sleep(FOLLOW_EVERY).await;
+    }
+}
+
+fn filter(args: &Args, plan: &Plan, context: &Context) -> Result<EventFilter, Failure> {
+    let clock = &context.site.clock;
+    let since = args
+        .since
+        .as_ref()
+        .map(|since| clock.read("--since", since, moment::now(), Relative::Ago))
+        .transpose()?;
+    let known = plan.campaigns.iter().map(|campaign| campaign.name.as_str());
+    if let Some(campaign) = &args.campaign
+        && !known.clone().any(|name| name == campaign)
+    {
+        return Err(settings::unknown_campaign(campaign, known));
+    }
+    let target = match &args.target {
+        None => None,
+        Some(text) => Some(match text.parse() {
+            Ok(target) => target,
+            Err(_) => target::resolve(plan, text)?,
+        }),
+    };
+    if let Some(kind) = &args.kind {
+        check_kind(kind)?;
+    }
+    Ok(EventFilter {
+        campaign: args.campaign.as_deref().map(Into::into),
+        target,
+        after_seq: 0,
+        since,
+        kind: args.kind.clone(),
+        order: EventOrder::NewestFirst,
+        limit: Some(args.limit),
+    })
+}
+
+fn check_kind(kind: &str) -> Result<(), Failure> {
+    let known = event_names();
+    if known.iter().any(|name| name == kind) {
+        return Ok(());
+    }
+    let hint = closest::hint(&closest::closest(kind, known.iter().map(String::as_str)));
+    Err(Failure::usage(format!("--kind: there is no event {kind:?}{hint}"))
+        .next(format!("one of: {}", known.join(", "))))
+}
+
+/// Every event's name. serde knows them all and tells them when asked for one that is not there.
+fn event_names() -> Vec<String> {
+    let unknown = serde_json::json!({ "event": "" });
+    let error = serde_json::from_value::<Fact>(unknown).expect_err("no event has an empty name");
+    let text = error.to_string();
+    // "unknown variant ``, expected one of `a`, `b`": names stand between backquotes.
+    text.split('`').skip(1).step_by(2).filter(|name| !name.is_empty()).map(Into::into).collect()
+}
+
+/// Instance names, for people.
+type Names = BTreeMap<TargetId, String>;
+
+fn names(plan: &Plan) -> Names {
+    let targets = plan.campaigns.iter().flat_map(|campaign| {
+        campaign.targets.iter().map(move |one| (target::id(campaign, one), one.name.to_string()))
+    });
+    targets.collect()
+}
+
+fn print(events: &[Event], names: &Names, context: &Context) -> Result<(), Failure> {
+    for event in events {
+        if context.output.is_json() {
+            context.output.json_line(&json::event(event))?;
+        } else {
+            context.output.data(&line(event, names, context))?;
+        }
+    }
+    Ok(())
+}
+
+/// `2026-11-28 23:41:07 +08:00  weekly/sg/cache-1  accepted as task 1`.
+fn line(event: &Event, names: &Names, context: &Context) -> String {
+    let at = context.site.clock.show_exact(event.at);
+    let instance = event.target().map(|target| match names.get(&target) {
+        Some(name) => name.clone(),
+        None => target.instance.to_string(),
+    });
+    let parts = [
+        event.campaign.as_ref().map(ToString::to_string),
+        event.project.as_ref().map(ToString::to_string),
+        instance,
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let subject = match parts.is_empty() {
+        true => "refit".to_owned(),
+        false => escape::line(&parts.join("/")),
+    };
+    format!("{at}  {subject}  {}\n", narrate::sentence(event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_can_be_asked_for_by_its_name() {
+        let names = event_names();
+        for name in ["target_planned", "accepted", "became_uncertain", "anomaly"] {
+            assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_event_names_the_closest() {
+        let failure = check_kind("acepted").unwrap_err();
+        let said = "--kind: there is no event \"acepted\"; did you mean accepted";
+        assert!(failure.message.starts_with(said), "{}", failure.message);
+    }
+}

@@ -1,0 +1,118 @@
+//! The JSON that commands print: the engine's views, with instants and durations made readable.
+//!
+//! Inside, instants are milliseconds since 1970 and durations bare milliseconds. Printed, an
+//! instant is RFC 3339 in UTC and the key of a duration ends in `_ms`. Shapes are stable: keys get
+//! added, never renamed or removed.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::engine::view::{CampaignPlan, PlanVerdict, PlannedTarget};
+use crate::engine::{Event, Plan, Status};
+use crate::model::Wall;
+
+use super::target;
+
+/// Keys of views and events that hold an instant.
+const INSTANTS: [&str; 14] = [
+    "at",
+    "not_after",
+    "project_backoff_until",
+    "until",
+    "not_before",
+    "earliest_resend",
+    "open",
+    "close",
+    "last_start",
+    "bake_until",
+    "circuit_open_until",
+    "backoff_until",
+    "since",
+    "earliest",
+];
+
+/// Keys of views and events that hold a duration.
+const DURATIONS: [&str; 5] = ["after", "took", "offset", "skew", "per"];
+
+/// A view as it is printed.
+pub fn readable(view: &impl Serialize) -> Value {
+    let value = serde_json::to_value(view).expect("views hold nothing that JSON cannot say");
+    convert(value)
+}
+
+fn convert(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(convert).collect(),
+        Value::Object(fields) => fields.into_iter().map(field).collect(),
+        other => other,
+    }
+}
+
+fn field((key, value): (String, Value)) -> (String, Value) {
+    match value.as_i64() {
+        Some(instant) if INSTANTS.contains(&key.as_str()) => (key, json!(Wall(instant).rfc3339())),
+        Some(_) if DURATIONS.contains(&key.as_str()) => (format!("{key}_ms"), value),
+        _ => (key, convert(value)),
+    }
+}
+
+/// `refit status`: the engine's [`Status`], each freeze as an object.
+pub fn status(status: &Status) -> Value {
+    let freezes = status
+        .freezes
+        .iter()
+        .map(|(scope, until)| json!({ "scope": scope, "until": until.map(Wall::rfc3339) }));
+    let freezes: Vec<Value> = freezes.collect();
+    let mut value = readable(status);
+    value["freezes"] = freezes.into();
+    value
+}
+
+/// `refit events`: one line of the ledger, its target spelt out.
+pub fn event(event: &Event) -> Value {
+    let mut value = readable(event);
+    value["target"] = json!(event.target());
+    value
+}
+
+/// `refit plan`: per campaign every target with its `verdict` as a word and what belongs to it.
+pub fn plan(plan: &Plan) -> Value {
+    let campaigns = plan.campaigns.iter().map(|campaign| {
+        let targets = campaign.targets.iter().map(|target| planned(campaign, target));
+        json!({
+            "name": campaign.name,
+            "digest": campaign.digest,
+            "complete": campaign.complete,
+            "selection_empty": campaign.selection_empty,
+            "waves": campaign.waves,
+            "targets": targets.collect::<Vec<_>>(),
+        })
+    });
+    json!({ "at": plan.at.rfc3339(), "campaigns": campaigns.collect::<Vec<_>>() })
+}
+
+fn planned(campaign: &CampaignPlan, target: &PlannedTarget) -> Value {
+    let mut fields = Map::new();
+    fields.insert("target".into(), json!(target::id(campaign, target)));
+    fields.insert("project".into(), json!(target.project));
+    fields.insert("instance".into(), json!(target.instance));
+    fields.insert("name".into(), json!(target.name));
+    fields.insert("wave".into(), json!(campaign.waves.get(target.wave as usize)));
+    let (word, rest) = match &target.verdict {
+        PlanVerdict::Upgrade { engine, proxy, interval } => {
+            ("upgrade", json!({ "engine": engine, "proxy": proxy, "interval": interval }))
+        }
+        PlanVerdict::Skipped { reason } => ("skipped", json!({ "reason": reason.to_string() })),
+        PlanVerdict::Blocked { hold } => ("blocked", json!({ "hold": hold })),
+        PlanVerdict::Unread => ("unread", json!({})),
+        PlanVerdict::State { state, reason } => {
+            let reason = reason.as_ref().map(ToString::to_string);
+            ("state", json!({ "state": state, "reason": reason }))
+        }
+    };
+    fields.insert("verdict".into(), json!(word));
+    if let Value::Object(rest) = convert(rest) {
+        fields.extend(rest);
+    }
+    Value::Object(fields)
+}

@@ -1,0 +1,205 @@
+//! `refit plan`: every instance with its verdict, before anything happens to it.
+//!
+//! A running daemon answers. Without one this process takes the store, as `refit run` would, reads
+//! the fleet within the same quotas and stops; its sender refuses every upgrade, so that no plan
+//! can ever start one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use clap::Args as ClapArgs;
+use comfy_table::Cell;
+
+use crate::engine::Plan;
+use crate::engine::view::{CampaignPlan, IntervalView, PlanVerdict, PlannedTarget};
+use crate::model::{ProjectName, Wall};
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::moment::Clock;
+use super::socket::{NoDaemon, Socket};
+use super::{Context, escape, json, output, planning, settings};
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Only this campaign.
+    #[arg(long, value_name = "NAME")]
+    campaign: Option<String>,
+}
+
+/// # Errors
+/// The configuration, a credential, the store or the cloud stands in the way; the exit code says
+/// which.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    context.block_on(async {
+        let mut plan = match Socket::open(&context.site) {
+            Ok(socket) => socket.get("/v1/plan").await?.unwrap_or_default(),
+            Err(none @ NoDaemon::Forbidden(..)) => return Err(none.into_failure(&context.site)),
+            Err(NoDaemon::Absent(..)) => planning::plan(args.campaign.as_deref(), context).await?,
+        };
+        select(&mut plan, args.campaign.as_deref())?;
+        match context.output.is_json() {
+            true => context.output.json(&json::plan(&plan))?,
+            false => context.output.data(&to_human(&plan, context))?,
+        }
+        let needs_a_look = plan.campaigns.iter().any(|one| one.selection_empty || !one.complete);
+        Ok(if needs_a_look { Exit::Findings } else { Exit::Done })
+    })
+}
+
+fn select(plan: &mut Plan, campaign: Option<&str>) -> Result<(), Failure> {
+    let Some(wanted) = campaign else { return Ok(()) };
+    let known: Vec<&str> = plan.campaigns.iter().map(|one| one.name.as_str()).collect();
+    if !known.contains(&wanted) {
+        return Err(settings::unknown_campaign(wanted, known));
+    }
+    plan.campaigns.retain(|one| one.name.as_str() == wanted);
+    Ok(())
+}
+
+fn to_human(plan: &Plan, context: &Context) -> String {
+    let mut text = String::new();
+    for (index, campaign) in plan.campaigns.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        self::campaign(&mut text, campaign, plan.at, context);
+    }
+    text
+}
+
+fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Context) {
+    let name = escape::line(campaign.name.as_str());
+    if campaign.selection_empty {
+        line(text, &format!("campaign {name}: selects no instance"));
+        line(text, "  next: refit check --effective, and compare select with the instances' names");
+        return;
+    }
+    line(text, &format!("campaign {name}: {}", totals(campaign)));
+    if !campaign.complete {
+        line(text, "  not complete: the fleet is still being read; ask again");
+    }
+    for wave in waves(campaign, now, &context.site.clock) {
+        line(text, &format!("  {wave}"));
+    }
+    line(text, &format!("  digest {}", campaign.digest));
+    text.push('\n');
+    text.push_str(&table(campaign, now, context));
+}
+
+fn totals(campaign: &CampaignPlan) -> String {
+    let mut counts: BTreeMap<(u8, &str), usize> = BTreeMap::new();
+    for target in &campaign.targets {
+        let key = match &target.verdict {
+            PlanVerdict::Upgrade { .. } => (0, "to upgrade"),
+            PlanVerdict::Blocked { .. } => (1, "blocked"),
+            PlanVerdict::Unread => (2, "not read yet"),
+            PlanVerdict::State { state, .. } => (3, state.word()),
+            PlanVerdict::Skipped { .. } => (4, "skipped"),
+        };
+        *counts.entry(key).or_default() += 1;
+    }
+    let counts = counts.into_iter().map(|((_, what), count)| format!("{count} {what}"));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// One line per wave and interval: how many targets, where, and when the first may start.
+fn waves(campaign: &CampaignPlan, now: Wall, clock: &Clock) -> Vec<String> {
+    type Key<'a> = (u32, Option<(i64, i64)>);
+    let mut groups: BTreeMap<Key<'_>, (usize, BTreeSet<&ProjectName>, Option<&IntervalView>)> =
+        BTreeMap::new();
+    for target in &campaign.targets {
+        if let PlanVerdict::Upgrade { interval, .. } = &target.verdict {
+            let bounds = interval.as_ref().map(|one| (one.open.0, one.close.0));
+            let group = groups.entry((target.wave, bounds)).or_default();
+            group.0 += 1;
+            group.1.insert(&target.project);
+            group.2 = interval.as_ref();
+        }
+    }
+    let lines = groups.into_iter().map(|((wave, _), (count, projects, interval))| {
+        let name = escape::line(campaign.waves.get(wave as usize).map_or("?", |name| &**name));
+        let projects: Vec<&str> = projects.into_iter().map(ProjectName::as_str).collect();
+        let projects = escape::line(&projects.join(", "));
+        let when = match interval {
+            None => "never: no window opens again".to_owned(),
+            Some(one) if one.open <= now => format!("its window {}", open_now(one, now, clock)),
+            Some(one) => {
+                let last_start = clock.show_within(one.last_start, one.open);
+                format!("from {}, last start {last_start}", clock.show(one.open))
+            }
+        };
+        format!("wave {name}: {count} in {projects}\n    {when}")
+    });
+    lines.collect()
+}
+
+fn open_now(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
+    format!("is open, last start {}", clock.show_near(interval.last_start, now))
+}
+
+fn table(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
+    let mut table = context.output.table(&["INSTANCE", "PROJECT", "WAVE", "RUNS", "VERDICT"]);
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for target in &campaign.targets {
+        *names.entry(&target.name).or_default() += 1;
+    }
+    let mut targets: Vec<&PlannedTarget> = campaign.targets.iter().collect();
+    // What will be skipped comes last; the order of the plan stays otherwise.
+    targets.sort_by_key(|target| matches!(target.verdict, PlanVerdict::Skipped { .. }));
+    for target in targets {
+        // An id is only worth its width where the name does not tell targets apart.
+        let instance = match names[&*target.name] {
+            1 => target.name.to_string(),
+            _ => format!("{} ({})", target.name, target.instance),
+        };
+        let wave = match target.verdict {
+            PlanVerdict::Skipped { .. } => "-",
+            _ => campaign.waves.get(target.wave as usize).map_or("?", |name| &**name),
+        };
+        table.add_row([
+            output::cell(instance),
+            output::cell(target.project.as_str()),
+            output::cell(wave),
+            output::cell(runs(&target.verdict)),
+            Cell::new(verdict(&target.verdict, now, &context.site.clock)),
+        ]);
+    }
+    output::keep_whole(&mut table, &[0, 1, 2, 3]);
+    output::render(&table)
+}
+
+fn runs(verdict: &PlanVerdict) -> String {
+    let PlanVerdict::Upgrade { engine, proxy, .. } = verdict else { return "-".to_owned() };
+    let proxy = proxy.as_ref().map(|version| format!("proxy {version}"));
+    let engine = engine.as_ref().map(ToString::to_string);
+    let parts: Vec<String> = [engine, proxy].into_iter().flatten().collect();
+    if parts.is_empty() { "?".to_owned() } else { parts.join(", ") }
+}
+
+fn verdict(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
+    match verdict {
+        PlanVerdict::Upgrade { interval: Some(interval), .. } if interval.open <= now => {
+            "from now, in its wave".to_owned()
+        }
+        PlanVerdict::Upgrade { interval: Some(interval), .. } => {
+            format!("from {}", clock.show_date(interval.open))
+        }
+        PlanVerdict::Upgrade { interval: None, .. } => "never: no window".to_owned(),
+        PlanVerdict::Skipped { reason } => {
+            format!("skipped: {}", escape::line(&reason.to_string()))
+        }
+        PlanVerdict::Blocked { hold } => {
+            format!("blocked: {}: {}", hold.kind.word(), escape::line(&hold.detail))
+        }
+        PlanVerdict::Unread => "not read yet".to_owned(),
+        PlanVerdict::State { state, reason: None } => state.to_string(),
+        PlanVerdict::State { state, reason: Some(reason) } => {
+            format!("{state}: {}", escape::line(&reason.to_string()))
+        }
+    }
+}
+
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "{content}").expect("a string takes every write");
+}

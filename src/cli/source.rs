@@ -1,0 +1,225 @@
+//! Where `status`, `why` and `events` read: the running daemon, else the store that one left.
+//!
+//! Without a daemon the store is opened read-only and an engine is restored from its rows in
+//! memory, so that states and holds are told by the same code either way. Nothing is written, no
+//! lock is taken, and nothing is sent.
+
+use crate::api::{EventsAnswer, Why};
+use crate::engine::input::Ownership;
+use crate::engine::view::{PlanVerdict, PlannedTarget};
+use crate::engine::{Engine, Event, Hold, HoldKind, Input, Plan, Status, TargetState};
+use crate::model::{Millis, Settings, Steady, TargetId};
+use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::site::Site;
+use super::socket::{NoDaemon, Socket};
+use super::{Context, moment, settings, target};
+
+/// Why nothing starts from a store alone.
+const NO_DAEMON: &str = "no daemon is running";
+
+#[derive(Debug)]
+pub enum Source {
+    Daemon(Socket),
+    Store(Box<Offline>),
+}
+
+/// A store without a daemon, as an engine sees it.
+#[derive(Debug)]
+pub struct Offline {
+    store: ReadOnly,
+    engine: Engine,
+    now: Steady,
+}
+
+impl Source {
+    /// The daemon, else the store.
+    ///
+    /// # Errors
+    /// There is neither, this user may not ask, or what is there cannot be used.
+    pub async fn open(context: &Context) -> Result<Source, Failure> {
+        match Socket::open(&context.site) {
+            Ok(socket) => Ok(Source::Daemon(socket)),
+            Err(none @ NoDaemon::Forbidden(..)) => Err(none.into_failure(&context.site)),
+            Err(none @ NoDaemon::Absent(..)) => {
+                Ok(Source::Store(Box::new(Offline::open(context, none).await?)))
+            }
+        }
+    }
+
+    /// # Errors
+    /// The daemon went away.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        match self {
+            Source::Daemon(socket) => Ok(socket.get("/v1/status").await?.unwrap_or_default()),
+            Source::Store(offline) => Ok(offline.status()),
+        }
+    }
+
+    /// # Errors
+    /// The daemon went away.
+    pub async fn plan(&self) -> Result<Plan, Failure> {
+        match self {
+            Source::Daemon(socket) => Ok(socket.get("/v1/plan").await?.unwrap_or_default()),
+            Source::Store(offline) => Ok(offline.engine.plan(offline.now)),
+        }
+    }
+
+    /// Why one target is not moving; the target exists, or is told apart as unknown.
+    ///
+    /// # Errors
+    /// No such target, or the daemon went away.
+    pub async fn why(&self, id: &TargetId) -> Result<Why, Failure> {
+        match self {
+            Source::Daemon(socket) => {
+                let route = format!("/v1/why/{}", path(id));
+                match socket.get(&route).await? {
+                    Some(why) => Ok(why),
+                    None => Err(target::unknown(&self.plan().await?, &id.to_string())),
+                }
+            }
+            Source::Store(offline) => offline.why(id),
+        }
+    }
+
+    /// # Errors
+    /// The daemon went away, or the store cannot be read.
+    pub async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, Failure> {
+        match self {
+            Source::Daemon(socket) => {
+                let route = format!("/v1/events?{}", query(filter));
+                let answer: Option<EventsAnswer> = socket.get(&route).await?;
+                Ok(answer.map(|answer| answer.events).unwrap_or_default())
+            }
+            Source::Store(offline) => offline.store.events(filter).await.map_err(store_failure),
+        }
+    }
+
+    /// Said before anything that the store tells: it may be old.
+    pub fn caveat(&self, site: &Site) -> Option<String> {
+        match self {
+            Source::Daemon(_) => None,
+            Source::Store(_) => Some(format!(
+                "No daemon is running: this is what {} holds.\n  next: {}",
+                site.store.display(),
+                site.start_command()
+            )),
+        }
+    }
+}
+
+impl Offline {
+    async fn open(context: &Context, none: NoDaemon) -> Result<Offline, Failure> {
+        let store = match ReadOnly::open(&context.site.store).await {
+            Ok(store) => store,
+            // Neither: then the missing daemon is what there is to say.
+            Err(StoreError::Missing { .. }) => return Err(none.into_failure(&context.site)),
+            Err(error) => return Err(store_failure(error)),
+        };
+        let rows = store.load().await.map_err(store_failure)?;
+        let mut settings = settings::load(&context.globals)?.config.settings;
+        keep_fingerprints(&mut settings, &rows.credentials);
+        let now = Steady(moment::now().0);
+        let mut engine = Engine::restore(rows, Millis::ZERO, 0);
+        engine.step(now, Input::Settings(settings.into()));
+        engine.step(now, Input::Restarted);
+        // Nobody is: so nothing that could start now seems about to.
+        engine.step(now, Input::Ownership(Ownership::NotOwner));
+        Ok(Offline { store, engine, now })
+    }
+
+    fn status(&self) -> Status {
+        let mut status = self.engine.status(self.now);
+        status.doubts = vec![NO_DAEMON.to_owned()];
+        for hold in status.campaigns.iter_mut().filter_map(|campaign| campaign.hold.as_mut()) {
+            nobody_owns(hold);
+        }
+        status
+    }
+
+    fn why(&self, id: &TargetId) -> Result<Why, Failure> {
+        let plan = self.engine.plan(self.now);
+        let Some(planned) = find(&plan, id) else {
+            return Err(target::unknown(&plan, &id.to_string()));
+        };
+        let (state, reason) = match &planned.verdict {
+            PlanVerdict::State { state, reason } => (Some(*state), reason.clone()),
+            PlanVerdict::Skipped { reason } => (Some(TargetState::Skipped), Some(reason.clone())),
+            _ => (None, None),
+        };
+        let mut hold = self.engine.hold(id, self.now);
+        hold.iter_mut().for_each(nobody_owns);
+        Ok(Why { target: id.clone(), name: planned.name.clone(), hold, state, reason })
+    }
+}
+
+fn find<'a>(plan: &'a Plan, id: &TargetId) -> Option<&'a PlannedTarget> {
+    let campaign = plan.campaigns.iter().find(|campaign| campaign.name == id.campaign)?;
+    campaign.targets.iter().find(|one| one.project == id.project && one.instance == id.instance)
+}
+
+/// The engine knows of other owners only; here there is none.
+fn nobody_owns(hold: &mut Hold) {
+    if hold.kind == HoldKind::NotOwner {
+        hold.detail = NO_DAEMON.to_owned();
+    }
+}
+
+/// Secrets are not read here, so no credential may seem to have changed: that would end its stop.
+fn keep_fingerprints(settings: &mut Settings, rows: &[crate::engine::rows::CredentialRow]) {
+    for row in rows {
+        if let Some(policy) = settings.credentials.get_mut(&row.name) {
+            policy.fingerprint = row.fingerprint.clone();
+        }
+    }
+}
+
+/// What to do about a store that cannot be used.
+pub fn store_failure(error: StoreError) -> Failure {
+    let exit = Exit::from_code(error.exit_code());
+    let next = match &error {
+        StoreError::InUse { .. } => "systemctl status refit",
+        StoreError::NewerSchema { .. } => "refit --version; use the refit that wrote the store",
+        StoreError::Missing { .. } => "refit run, which makes one; or name another with --config",
+        StoreError::Damaged { .. } | StoreError::Replaced { .. } => {
+            "restore the store from a backup; only if there is none: refit store init --accept-loss"
+        }
+        StoreError::WrongOwner { .. } => "run this as the user that owns the store",
+        StoreError::Io { .. } | StoreError::Database { .. } => "refit store verify; df -h; dmesg",
+    };
+    let failure = Failure::new(exit, error.to_string()).next(next);
+    match std::error::Error::source(&error) {
+        Some(cause) => failure.because(cause),
+        None => failure,
+    }
+}
+
+fn path(id: &TargetId) -> String {
+    let parts = [id.campaign.as_str(), id.project.as_str(), id.instance.as_str()];
+    parts.map(encode).join("/")
+}
+
+fn query(filter: &EventFilter) -> String {
+    let order = match filter.order {
+        EventOrder::OldestFirst => "oldest",
+        EventOrder::NewestFirst => "newest",
+    };
+    let mut query = format!("after={}&order={order}", filter.after_seq);
+    let mut add = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            query.push_str(&format!("&{key}={}", encode(&value)));
+        }
+    };
+    add("campaign", filter.campaign.as_ref().map(ToString::to_string));
+    add("target", filter.target.as_ref().map(ToString::to_string));
+    add("event", filter.kind.clone());
+    add("since_ms", filter.since.map(|since| since.0.to_string()));
+    add("limit", filter.limit.map(|limit| limit.to_string()));
+    query
+}
+
+fn encode(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

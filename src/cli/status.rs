@@ -1,0 +1,281 @@
+//! `refit status`: the fleet at a glance, and what stands in the way.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use comfy_table::Cell;
+
+use crate::engine::view::{CampaignStatus, IntervalView, ProjectStatus};
+use crate::engine::{CampaignState, HoldKind, Status, TargetState};
+use crate::model::{Wall, WindowName};
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::moment::Clock;
+use super::source::Source;
+use super::{Context, escape, json, output, settings};
+
+/// How often `--watch` redraws.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Clears a terminal and goes to its first line.
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Only this campaign.
+    #[arg(long, value_name = "NAME")]
+    campaign: Option<String>,
+    /// Draw it anew every two seconds, until interrupted.
+    #[arg(long, short)]
+    watch: bool,
+}
+
+/// # Errors
+/// Neither daemon nor store, or no such campaign.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    context.block_on(async {
+        if !args.watch {
+            return once(args, context).await;
+        }
+        tokio::select! {
+            ended = watch(args, context) => ended,
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+        }
+    })
+}
+
+async fn once(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let source = Source::open(context).await?;
+    let status = read(&source, args).await?;
+    if let Some(caveat) = source.caveat(&context.site) {
+        context.output.say(&format!("{caveat}\n"));
+    }
+    match context.output.is_json() {
+        true => context.output.json(&json::status(&status))?,
+        false => context.output.data(&to_human(&status, context))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn watch(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let clears = std::io::stdout().is_terminal() && !context.output.is_json();
+    loop {
+        // Opened anew each time: a daemon that ends is followed by its store, and back.
+        let source = Source::open(context).await?;
+        let status = read(&source, args).await?;
+        if context.output.is_json() {
+            context.output.json_line(&json::status(&status))?;
+        } else {
+            let caveat = source.caveat(&context.site).map(|text| format!("{text}\n\n"));
+            let clear = if clears { CLEAR } else { "" };
+            let text = to_human(&status, context);
+            context.output.data(&format!("{clear}{}{text}", caveat.unwrap_or_default()))?;
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+async fn read(source: &Source, args: &Args) -> Result<Status, Failure> {
+    let mut status = source.status().await?;
+    if let Some(wanted) = &args.campaign {
+        let known: Vec<&str> = status.campaigns.iter().map(|one| one.name.as_str()).collect();
+        if !known.contains(&wanted.as_str()) {
+            return Err(settings::unknown_campaign(wanted, known));
+        }
+        status.campaigns.retain(|one| one.name.as_str() == wanted);
+    }
+    Ok(status)
+}
+
+fn to_human(status: &Status, context: &Context) -> String {
+    let clock = &context.site.clock;
+    let mut text = format!("{}\n\n", clock.show(Wall(status.at.0 / 1_000 * 1_000)));
+    for doubt in &status.doubts {
+        line(&mut text, &format!("nothing starts: {}", escape::line(doubt)));
+    }
+    for (scope, until) in &status.freezes {
+        let until = until.map_or("lifted".to_owned(), |until| clock.show(until));
+        let scope = escape::line(&scope.to_string());
+        line(&mut text, &format!("frozen: {scope}, until {until}"));
+    }
+    if !(status.doubts.is_empty() && status.freezes.is_empty()) {
+        text.push('\n');
+    }
+    if status.campaigns.is_empty() {
+        line(&mut text, "no campaign");
+    } else {
+        text.push_str(&table(status, context));
+    }
+    for campaign in &status.campaigns {
+        details(&mut text, campaign, status.at, clock);
+    }
+    for project in &status.projects {
+        troubles(&mut text, project, clock);
+    }
+    text
+}
+
+fn table(status: &Status, context: &Context) -> String {
+    let header = ["CAMPAIGN", "STATE", "WAVE", "TODO", "NOW", "DONE", "FAILED", "SKIPPED"];
+    let mut table = context.output.table(&header);
+    output::align_numbers(&mut table, &[3, 4, 5, 6, 7]);
+    for campaign in &status.campaigns {
+        let count = |state| campaign.counts.get(&state).copied().unwrap_or(0);
+        let left_out = count(TargetState::Skipped) + count(TargetState::Cancelled);
+        table.add_row([
+            output::cell(campaign.name.as_str()),
+            Cell::new(state(campaign)),
+            output::cell(wave(campaign)),
+            Cell::new(count(TargetState::Pending)),
+            Cell::new(campaign.in_flight),
+            Cell::new(count(TargetState::Succeeded)),
+            Cell::new(count(TargetState::Failed)),
+            Cell::new(left_out),
+        ]);
+    }
+    output::keep_whole(&mut table, &[1, 3, 4, 5, 6, 7]);
+    output::render(&table)
+}
+
+fn state(campaign: &CampaignStatus) -> String {
+    match campaign.state {
+        None if campaign.selection_empty => "empty".to_owned(),
+        None => "planning".to_owned(),
+        Some(_) if campaign.draining => "aborting".to_owned(),
+        Some(state) => state.word().to_owned(),
+    }
+}
+
+fn wave(campaign: &CampaignStatus) -> String {
+    match campaign.state {
+        None => "-".to_owned(),
+        Some(state) if state.is_over() => "-".to_owned(),
+        Some(_) => format!("{} ({}/{})", campaign.wave_name, campaign.wave + 1, campaign.waves),
+    }
+}
+
+/// What the table cannot say: one line each, and only where there is something to say.
+fn details(text: &mut String, campaign: &CampaignStatus, now: Wall, clock: &Clock) {
+    line(text, &format!("\n{}", escape::line(campaign.name.as_str())));
+    if campaign.selection_empty {
+        line(text, "  selects no instance: refit check --effective shows what it selects by");
+        return;
+    }
+    let mut say = |key: &str, what: String| line(text, &format!("  {key:<9} {what}"));
+    let is_over = campaign.state.is_some_and(CampaignState::is_over);
+    if !is_over {
+        for window in windows(campaign, now, clock) {
+            say("window", window);
+        }
+    }
+    if let Some(until) = campaign.bake_until.filter(|until| *until > now) {
+        say("bake", format!("until {}", clock.show(until)));
+    }
+    if campaign.in_flight > 0 {
+        say("in flight", in_flight(campaign));
+    }
+    if campaign.strikes > 0 {
+        say("strikes", format!("{} failures count towards the budget", campaign.strikes));
+    }
+    let name = &campaign.name;
+    if campaign.overdue > 0 {
+        say("overdue", format!("{}: refit events --kind overdue", campaign.overdue));
+    }
+    if campaign.needs_operator > 0 {
+        let command = format!("refit events --campaign {name} --kind needs_operator");
+        say("attention", format!("{} need an operator: {command}", campaign.needs_operator));
+    }
+    if campaign.state == Some(CampaignState::Paused) {
+        say("paused", format!("{}: refit resume {name}", causes(campaign)));
+    }
+    if campaign.state == Some(CampaignState::AwaitingApproval) {
+        say("approve", format!("refit approve {name} --digest {}", campaign.digest));
+    }
+    if let Some(hold) = campaign.hold.as_ref().filter(|hold| hold.kind != HoldKind::InProgress) {
+        let earliest = match hold.earliest.filter(|earliest| *earliest > now) {
+            Some(earliest) => format!("; earliest {}", clock.show_near(earliest, now)),
+            None => String::new(),
+        };
+        let detail = escape::line(&hold.detail);
+        say("waits", format!("{}: {detail}{earliest}", hold.kind.word()));
+    }
+}
+
+/// The running or next interval; with the projects that share it, where they differ.
+fn windows(campaign: &CampaignStatus, now: Wall, clock: &Clock) -> Vec<String> {
+    let mut shared: Vec<(&Option<IntervalView>, Vec<&str>)> = Vec::new();
+    for (project, interval) in &campaign.intervals {
+        match shared.iter_mut().find(|(known, _)| *known == interval) {
+            Some((_, projects)) => projects.push(project.as_str()),
+            None => shared.push((interval, vec![project.as_str()])),
+        }
+    }
+    let differ = shared.len() > 1;
+    let shown = shared.into_iter().map(|(interval, projects)| {
+        let what = match interval {
+            None => "none: no window opens again".to_owned(),
+            Some(interval) => window(interval, now, clock),
+        };
+        match differ {
+            true => format!("{}: {what}", escape::line(&projects.join(", "))),
+            false => what,
+        }
+    });
+    shown.collect()
+}
+
+fn window(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
+    let names: Vec<&str> = interval.windows.iter().map(WindowName::as_str).collect();
+    let names = escape::line(&names.join(", "));
+    if interval.open > now {
+        return format!("opens {} ({names})", clock.show(interval.open));
+    }
+    if interval.last_start <= now {
+        return format!(
+            "past its cutoff, closes {} ({names})",
+            clock.show_near(interval.close, now)
+        );
+    }
+    let close = clock.show_within(interval.close, interval.last_start);
+    let last_start = clock.show_near(interval.last_start, now);
+    format!("open, last start {last_start}, closes {close} ({names})")
+}
+
+fn in_flight(campaign: &CampaignStatus) -> String {
+    let states = TargetState::ALL.into_iter().filter(|state| state.is_in_flight());
+    let counts = states.filter_map(|state| {
+        let count = campaign.counts.get(&state).copied().filter(|count| *count > 0)?;
+        Some(format!("{count} {state}"))
+    });
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+fn causes(campaign: &CampaignStatus) -> String {
+    let causes = campaign.causes.iter().map(|cause| escape::line(&cause.to_string()));
+    causes.collect::<Vec<_>>().join(", ")
+}
+
+/// Why a project starts nothing, where it does not.
+fn troubles(text: &mut String, project: &ProjectStatus, clock: &Clock) {
+    let name = escape::line(project.name.as_str());
+    let mut say = |what: String| line(text, &format!("\nproject {name}: {what}"));
+    if let Some(why) = &project.stopped {
+        say(format!("stopped, {}\n  next: refit resume --project {name}", escape::line(why)));
+    }
+    if let Some(why) = &project.credential_stopped {
+        say(format!("its credential is stopped, {}", escape::line(why)));
+    }
+    if let Some(until) = project.circuit_open_until {
+        say(format!("circuit open until {}", clock.show(until)));
+    }
+    if let Some(until) = project.backoff_until {
+        say(format!("does not reach the cloud, backs off until {}", clock.show(until)));
+    }
+}
+
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "{content}").expect("a string takes every write");
+}

@@ -1,0 +1,91 @@
+//! `refit why`: why one target is not moving, as one typed reason.
+
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use crate::api::Why;
+use crate::engine::{Hold, HoldKind};
+use crate::model::Wall;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::source::Source;
+use super::{Context, escape, json as shapes, moment, target};
+
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// An instance's name or id, or campaign/project/instance.
+    target: String,
+}
+
+/// # Errors
+/// Neither daemon nor store, or no such target.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    context.block_on(async {
+        let source = Source::open(context).await?;
+        let id = match args.target.parse() {
+            Ok(id) => id,
+            Err(_) => target::resolve(&source.plan().await?, &args.target)?,
+        };
+        let why = source.why(&id).await?;
+        if let Some(caveat) = source.caveat(&context.site) {
+            context.output.say(&caveat);
+        }
+        if context.output.is_json() {
+            context.output.json(&to_json(&why))?;
+        } else {
+            context.output.data(&to_human(&why, context, moment::now()))?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// `target`, `name`, `state`, `reason`, and `hold` with `kind`, `detail`, `since`, `earliest`,
+/// `next_command`.
+fn to_json(why: &Why) -> Value {
+    let mut value = shapes::readable(why);
+    value["reason"] = json!(why.reason.as_ref().map(ToString::to_string));
+    value
+}
+
+fn to_human(why: &Why, context: &Context, now: Wall) -> String {
+    let name = escape::line(&why.name);
+    let id = escape::line(&why.target.to_string());
+    let mut text = format!("{name}  ({id})\n");
+    match &why.hold {
+        Some(hold) => text.push_str(&hold_lines(hold, context, now)),
+        None => text.push_str(&format!("  ended     {}\n", end(why))),
+    }
+    text.push_str(&format!("  history   refit events --target {id}\n"));
+    text
+}
+
+fn hold_lines(hold: &Hold, context: &Context, now: Wall) -> String {
+    let clock = &context.site.clock;
+    let mut text = format!("  because   {}: {}\n", hold.kind.word(), escape::line(&hold.detail));
+    if let Some(since) = hold.since {
+        text.push_str(&format!("  since     {}\n", clock.show(since)));
+    }
+    match hold.earliest {
+        Some(earliest) if earliest > now => {
+            let wait = earliest - now;
+            let wait = crate::model::Millis(wait.0 / 1_000 * 1_000);
+            text.push_str(&format!("  earliest  {} (in {wait})\n", clock.show(earliest)));
+        }
+        Some(_) => text.push_str("  earliest  now\n"),
+        None if hold.kind == HoldKind::InProgress => {}
+        None => text.push_str("  earliest  cannot be told\n"),
+    }
+    if let Some(command) = &hold.next_command {
+        text.push_str(&format!("  next      {}\n", escape::line(command)));
+    }
+    text
+}
+
+fn end(why: &Why) -> String {
+    match (&why.state, &why.reason) {
+        (Some(state), Some(reason)) => format!("{state}: {}", escape::line(&reason.to_string())),
+        (Some(state), None) => state.to_string(),
+        (None, _) => "how is not told".to_owned(),
+    }
+}
