@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::model::policy::{CampaignPolicy, GroupKey, Start, Untagged, Wave, WaveSize};
-use crate::model::{CacheMode, Instance, InstanceId, TargetId, draw};
+use crate::model::{CacheMode, Instance, InstanceId, ProjectName, TargetId, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -80,7 +80,11 @@ impl Engine {
         chosen: &[Choice],
     ) {
         let wall = self.wall;
-        let digest = digest_of(&self.campaigns[ix.at()].name.0, policy, chosen);
+        let ids = chosen
+            .iter()
+            .map(|choice| (self.project_name(choice.project).clone(), choice.instance.id.clone()));
+        let digest =
+            digest_of(&self.campaigns[ix.at()].name.0, policy, &policy.waves, ids.collect());
         let campaign = &mut self.campaigns[ix.at()];
         campaign.state = Some(CampaignState::Planned);
         campaign.selection_empty = false;
@@ -112,6 +116,26 @@ impl Engine {
         self.record_wave_opened(ix);
         self.mark_campaign(ix);
         self.mark_projects_of(ix);
+    }
+
+    /// What waits for approval is what will be done: another plan needs another approval.
+    pub(super) fn void_changed_approval(&mut self, ix: CampaignIx) {
+        let campaign = &self.campaigns[ix.at()];
+        if campaign.state != Some(CampaignState::AwaitingApproval) {
+            return;
+        }
+        let Some(policy) = self.settings.campaigns.get(&campaign.name) else { return };
+        let targets = campaign.targets.iter().map(|target| &self.targets[target.at()]);
+        let ids = targets.map(|target| {
+            let id = &target.row.id;
+            (id.project.clone(), id.instance.clone())
+        });
+        let digest = digest_of(&campaign.name.0, policy, &campaign.detail.waves, ids.collect());
+        if digest != campaign.detail.digest {
+            self.campaigns[ix.at()].detail.digest = digest.clone();
+            self.touch_campaign(ix);
+            self.record_campaign(ix, Fact::ApprovalVoid { digest });
+        }
     }
 
     fn want_verdicts_in_order(&mut self, ix: CampaignIx) {
@@ -157,6 +181,7 @@ impl Engine {
         let target =
             self.add_target(ix, &choice, wave, |rank, name| Fact::Joined { wave, rank, name });
         self.want_verdict(target);
+        self.void_changed_approval(ix);
     }
 
     fn add_target(
@@ -361,7 +386,12 @@ fn wave_sizes(waves: &[Wave], targets: u32) -> Vec<u32> {
 }
 
 /// What an approval names: the targets, the versions asked for, the waves.
-fn digest_of(name: &Arc<str>, policy: &CampaignPolicy, chosen: &[Choice]) -> Arc<str> {
+fn digest_of(
+    name: &Arc<str>,
+    policy: &CampaignPolicy,
+    waves: &[Wave],
+    mut ids: Vec<(ProjectName, InstanceId)>,
+) -> Arc<str> {
     let mut hash = Sha256::new();
     let mut line = |text: &str| {
         hash.update(text.as_bytes());
@@ -370,14 +400,12 @@ fn digest_of(name: &Arc<str>, policy: &CampaignPolicy, chosen: &[Choice]) -> Arc
     line(name);
     line(policy.engine.as_deref().unwrap_or("-"));
     line(policy.proxy.as_deref().unwrap_or("-"));
-    for wave in &policy.waves {
+    for wave in waves {
         line(&format!("{} {:?} {}", wave.name, wave.size, wave.bake));
     }
-    let mut ids: Vec<(ProjectIx, &InstanceId)> =
-        chosen.iter().map(|choice| (choice.project, &choice.instance.id)).collect();
     ids.sort_unstable();
-    for (_, id) in ids {
-        line(id.as_str());
+    for (project, id) in &ids {
+        line(&format!("{project}/{id}"));
     }
     hex::encode(&hash.finalize()[..6]).into()
 }

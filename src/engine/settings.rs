@@ -81,6 +81,7 @@ impl Engine {
             if !in_file && !campaign.is_over() {
                 self.pause(ix, PauseCause::Removed, Vec::new());
             }
+            self.void_changed_approval(ix);
             unplanned |= in_file && self.campaigns[ix.at()].state.is_none();
         }
         if unplanned {
