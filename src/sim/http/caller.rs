@@ -83,10 +83,20 @@ fn check_security_token(bearer: &Bearer, headers: &HeaderMap) -> Result<(), &'st
     if sent == wanted { Ok(()) } else { Err("decrypt token fail") }
 }
 
-/// An authentication that failed: 401 APIGW.0301 with its text, or another code.
-fn unauthenticated(code: &str, message: &str, credential: Option<Arc<str>>) -> Decided {
-    let error = ErrorBody::new(code, message);
-    Decided { credential, ..Decided::refused(401, error) }
+/// An authentication that failed: 401 with one of its codes and texts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unauthenticated {
+    code: &'static str,
+    message: String,
+    /// Who tried, as far as it is known.
+    credential: Option<Arc<str>>,
+}
+
+impl From<Unauthenticated> for Decided {
+    fn from(refusal: Unauthenticated) -> Decided {
+        let Unauthenticated { code, message, credential } = refusal;
+        Decided { credential, ..Decided::refused(401, ErrorBody::new(code, message)) }
+    }
 }
 
 impl Inner {
@@ -97,9 +107,10 @@ impl Inner {
         heard: &Heard,
         project: Option<&str>,
         signature: Signature,
-    ) -> Result<Caller, Decided> {
-        let refused = |text: &str, access: Option<Arc<str>>| {
-            Err(unauthenticated("APIGW.0301", &format!("{PREFIX}{text}"), access))
+    ) -> Result<Caller, Unauthenticated> {
+        let refused = |text: &str, credential: Option<Arc<str>>| {
+            let message = format!("{PREFIX}{text}");
+            Err(Unauthenticated { code: "APIGW.0301", message, credential })
         };
         match signature {
             Signature::None => self.check_token(now, heard, project),
@@ -121,8 +132,9 @@ impl Inner {
             Signature::Checked { access, result: Ok(()) } => {
                 self.world.access().succeeded(&access);
                 if project.is_some_and(|id| !self.world.access().opens(&access, id)) {
-                    let text = "The project ID does not match the credential.";
-                    return Err(unauthenticated("DCS.1004", text, Some(access)));
+                    let message = "The project ID does not match the credential.".to_owned();
+                    let credential = Some(access);
+                    return Err(Unauthenticated { code: "DCS.1004", message, credential });
                 }
                 Ok(Caller::Key(access))
             }
@@ -134,13 +146,15 @@ impl Inner {
         now: Wall,
         heard: &Heard,
         project: Option<&str>,
-    ) -> Result<Caller, Decided> {
+    ) -> Result<Caller, Unauthenticated> {
         let Some(token) = heard.header("x-auth-token") else {
-            let text = format!("{PREFIX}x-auth-token not found");
-            return Err(unauthenticated("APIGW.0301", &text, None));
+            let message = format!("{PREFIX}x-auth-token not found");
+            return Err(Unauthenticated { code: "APIGW.0301", message, credential: None });
         };
         let user = self.world.access().user_of(token);
-        let refused = |code: &str, text: &str| Err(unauthenticated(code, text, user.clone()));
+        let refused = |code: &'static str, text: &str| {
+            Err(Unauthenticated { code, message: text.to_owned(), credential: user.clone() })
+        };
         match self.world.access().check_token(now, token, project) {
             Ok(user) => Ok(Caller::User(user)),
             Err(TokenRefusal::Expired) => refused("APIGW.0307", "The token must be updated."),

@@ -86,7 +86,7 @@ impl Inner {
         let project = route.project().map(|id| &**id);
         let caller = match self.authenticate(now, heard, project, signature) {
             Ok(caller) => caller,
-            Err(refused) => return refused,
+            Err(refused) => return refused.into(),
         };
         let decided = match route {
             Route::Upgrade { project, instance } => self.upgrade(now, heard, project, instance),
