@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::model::Wall;
+
 use super::error::StoreError;
 
 /// The longest content of the small files: a pid, a UUID.
@@ -38,20 +40,31 @@ impl Paths {
     /// [`StoreError::Io`] if the directory is not there, or a link leads nowhere: the disk behind
     /// it may only not be mounted, so that nothing must be created in its place.
     pub fn beside(store: &Path) -> Result<Paths, StoreError> {
-        let store = resolve(store).map_err(StoreError::io("find", store))?;
+        Ok(Paths::of(resolve(store).map_err(StoreError::io("find", store))?))
+    }
+
+    /// Where the store goes that is moved aside at this instant, with all that belongs to it, so
+    /// that it can still be opened there.
+    pub fn aside(&self, now: Wall) -> Paths {
+        let mut name = self.store.clone().into_os_string();
+        name.push(format!(".lost-{}", now.0));
+        Paths::of(name.into())
+    }
+
+    fn of(store: PathBuf) -> Paths {
         let with = |suffix: &str| {
             let mut name = store.clone().into_os_string();
             name.push(suffix);
             PathBuf::from(name)
         };
-        Ok(Paths {
+        Paths {
             wal: with("-wal"),
             shared_memory: with("-shm"),
             lock: with(".lock"),
             generation: with(".generation"),
             draft: with(".draft"),
             store,
-        })
+        }
     }
 
     /// The generation id in the file beside the store; `None` without the file.

@@ -190,17 +190,24 @@ async fn check_generation(
 }
 
 fn set_aside(paths: &Paths, now: Wall) -> Result<Vec<PathBuf>, StoreError> {
-    let mut moved = Vec::new();
+    let aside = paths.aside(now);
     // The store goes first and the generation file last: a crash in between leaves a generation
     // without its store, which is refused, and never a store without its log.
-    for path in [&paths.store, &paths.wal, &paths.shared_memory, &paths.generation] {
-        let mut aside = path.clone().into_os_string();
-        aside.push(format!(".lost-{}", now.0));
-        let aside = PathBuf::from(aside);
-        match fs::rename(path, &aside) {
-            Ok(()) => moved.push(aside),
+    let moves = [
+        (&paths.store, &aside.store),
+        (&paths.wal, &aside.wal),
+        (&paths.shared_memory, &aside.shared_memory),
+        (&paths.generation, &aside.generation),
+    ];
+    let mut moved = Vec::new();
+    for (from, to) in moves {
+        if Inode::of(to).map_err(StoreError::io("read", to))?.is_some() {
+            return Err(StoreError::io("write over", to)(io::ErrorKind::AlreadyExists.into()));
+        }
+        match fs::rename(from, to) {
+            Ok(()) => moved.push(to.clone()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::io("move aside", path)(error)),
+            Err(error) => return Err(StoreError::io("move aside", from)(error)),
         }
     }
     paths.sync_directory().map_err(StoreError::io("sync the directory of", &paths.store))?;

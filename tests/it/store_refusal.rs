@@ -233,6 +233,17 @@ async fn accepting_the_loss_keeps_the_old_files_and_begins_anew() {
     assert_eq!(fs::read(&moved[0]).unwrap(), damaged);
     assert!(moved.iter().all(|path| path.exists()), "{moved:?}");
     store.commit(&[planned(1, 1)]).await.unwrap();
+    drop(store);
+    let error = Store::init_accept_loss(&place.path, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "nothing is written over: {error:?}");
+    assert_eq!(fs::read(&moved[0]).unwrap(), damaged);
+}
+
+#[tokio::test]
+async fn a_store_that_was_moved_aside_can_still_be_read() {
+    let (place, _) = killed().await;
+    let (_new, moved) = Store::init_accept_loss(&place.path, NOW).await.unwrap();
+    assert_eq!(ReadOnly::open(&moved[0]).await.unwrap().last_seq().await.unwrap(), 3);
 }
 
 /// A store that was killed, three commits of which stand in its log only; and that log.
