@@ -25,6 +25,7 @@ mod daemon_run;
 mod layers;
 mod postgres;
 mod sim_command;
+mod sim_docs;
 mod sim_http;
 mod store_commit;
 mod store_faults;

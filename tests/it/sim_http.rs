@@ -370,3 +370,25 @@ async fn a_limit_that_is_reached_answers_429_with_the_wait_its_knob_says() {
     assert!(reply.head.contains("retry-after: 1000000000"), "{}", reply.head);
     assert!(reply.json()["error_msg"].as_str().unwrap().contains("limit:1,time:1 hour"));
 }
+
+#[tokio::test]
+async fn a_redirect_points_elsewhere_and_applies_nothing() {
+    let cloud = Cloud::start(&[], upgrades(&[Decision::Redirect])).await;
+    let reply = cloud.upgrade().await.unwrap();
+    assert_eq!(reply.status, 307);
+    assert!(reply.head.contains("location: http://elsewhere.invalid/"), "{}", reply.head);
+    assert!(!cloud.upgrades()[0].applied);
+}
+
+#[tokio::test]
+async fn the_clouds_clock_may_be_ahead_of_everybodys() {
+    let cloud = Cloud::start(&["clock_ahead=1d"], FaultProfile::calm()).await;
+    let reply = cloud.get("/instances").await.unwrap();
+    let date = reply.head.lines().find_map(|line| line.strip_prefix("date: ")).unwrap();
+    let told = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
+    let ahead = told.duration_since(jiff::Timestamp::now());
+    assert!(ahead > jiff::SignedDuration::from_hours(23), "{ahead}");
+    // The log keeps to the time of those who read it.
+    let line = cloud.requests().pop().unwrap();
+    assert!(line.t_wall < cloud.running.now() - refit::model::Millis::from_hours(23));
+}

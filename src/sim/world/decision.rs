@@ -135,6 +135,39 @@ pub enum Fate {
 }
 
 impl Decision {
+    /// Every decision, for documentation and tests.
+    pub const ALL: [Decision; 29] = [
+        Decision::Ok,
+        Decision::Rejected,
+        Decision::DropBeforeApply,
+        Decision::ApplyThenDrop,
+        Decision::ApplyThen500,
+        Decision::Error500Before,
+        Decision::Throttled,
+        Decision::Slow,
+        Decision::SlowLoris,
+        Decision::Stalled,
+        Decision::Truncated,
+        Decision::BadJson,
+        Decision::BadUtf8,
+        Decision::BadType,
+        Decision::Html,
+        Decision::Empty,
+        Decision::NoTaskId,
+        Decision::BadTaskId,
+        Decision::Deep,
+        Decision::DupKeys,
+        Decision::Redirect,
+        Decision::Huge,
+        Decision::GzipBomb,
+        Decision::EndlessHeaders,
+        Decision::CloseIdle,
+        Decision::Unauthorized,
+        Decision::TokenExpired,
+        Decision::Forbidden,
+        Decision::Absent,
+    ];
+
     /// The word in files and in the log.
     pub fn word(self) -> String {
         match serde_json::to_value(self) {

@@ -198,6 +198,24 @@ pub enum Outcome {
     Deleted,
 }
 
+impl Outcome {
+    /// Every outcome, for documentation and tests.
+    pub const ALL: [Outcome; 12] = [
+        Outcome::Success,
+        Outcome::Failed,
+        Outcome::FailedButMoved,
+        Outcome::VersionUnchanged,
+        Outcome::Stuck,
+        Outcome::Vanishes,
+        Outcome::VanishesUnchanged,
+        Outcome::UnknownWord,
+        Outcome::ProgressBackwards,
+        Outcome::TurnsFaulty,
+        Outcome::TurnsFrozen,
+        Outcome::Deleted,
+    ];
+}
+
 /// Something that others do to an instance, once.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
