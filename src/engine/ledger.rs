@@ -12,7 +12,7 @@ use super::state::TargetState;
 use super::tables::{Tally, Target};
 use super::timers::Timer;
 use super::{Changes, Engine};
-use crate::model::{CampaignName, InstanceId, ProjectName, Steady};
+use crate::model::{CampaignName, InstanceId, ProjectName, Steady, Versions};
 
 impl Engine {
     /// Changes a target and all that follows from the change: counters, queues, timers, the row.
@@ -33,8 +33,38 @@ impl Engine {
             self.count(ix, before, after);
         }
         self.requeue(ix);
-        if before.occupies && !after.occupies {
+        if before.occupies != after.occupies {
             self.requeue_siblings(ix);
+        }
+        if before.state.is_in_flight() && !after.state.is_in_flight() {
+            self.doubt_siblings(ix);
+        }
+    }
+
+    /// What other campaigns knew of the instance's versions is void once one has upgraded it.
+    fn doubt_siblings(&mut self, ix: TargetIx) {
+        self.doubt_versions(ix, |_| true);
+    }
+
+    /// Somebody else has upgraded the instance since another campaign read its versions.
+    pub(super) fn doubt_other_versions(&mut self, ix: TargetIx, now: &Versions) {
+        self.doubt_versions(ix, |known| known != now);
+    }
+
+    fn doubt_versions(&mut self, ix: TargetIx, is_void: impl Fn(&Versions) -> bool) {
+        let instance = self.targets[ix.at()].instance;
+        for at in 0..self.instances[instance.at()].targets.len() {
+            let sibling = self.instances[instance.at()].targets[at];
+            let row = &self.targets[sibling.at()].row;
+            let knows = row.detail.versions.as_ref().is_some_and(&is_void);
+            if sibling == ix || row.state != TargetState::Pending || !knows {
+                continue;
+            }
+            self.edit(sibling, |target| {
+                target.row.detail.versions_at = None;
+                target.verdict_read = false;
+            });
+            self.want_verdict(sibling);
         }
     }
 

@@ -337,6 +337,9 @@ impl Engine {
                 "{id} is {state}: only what failed or was skipped can be retried"
             ));
         }
+        if self.targets[ix.at()].row.reason == Some(Reason::Excluded) {
+            return not_now(format!("{id} is excluded by campaign {} in the file", id.campaign));
+        }
         let campaign_state = self.campaigns[campaign.at()].state;
         if campaign_state == Some(CampaignState::Aborted)
             || self.campaigns[campaign.at()].detail.draining

@@ -32,6 +32,7 @@ impl Engine {
             return;
         }
         let verdict = self.verdict(ix, &versions);
+        self.doubt_other_versions(ix, &versions);
         self.edit(ix, |target| {
             target.row.detail.versions = Some(versions);
             target.row.detail.versions_at = Some(wall);

@@ -541,5 +541,5 @@ impl Engine {
 
 /// Whether an answer with this status came from behind the gateway's authentication.
 pub(super) fn shows_credential_works(status: Option<u16>) -> bool {
-    matches!(status, Some(200..=299 | 400 | 402..=406 | 409..=428))
+    matches!(status, Some(400 | 402..=406 | 409..=428))
 }

@@ -119,6 +119,12 @@ impl Ready {
         groups.map(|group| &self.groups[group.at()]).find(|group| group.is_full())
     }
 
+    /// Whether a group of the lane holds more than it may, since its limit was lowered.
+    pub(super) fn is_overfull(&self, lane: LaneIx) -> bool {
+        let mut groups = self.lanes[lane.at()].iter().map(|group| &self.groups[group.at()]);
+        groups.any(|group| group.used > group.limit)
+    }
+
     pub(super) fn insert(&mut self, key: QueueKey, lane: LaneIx, rank: u64, target: TargetIx) {
         self.change(key, lane, |targets| targets.insert((rank, target)));
     }

@@ -266,9 +266,18 @@ impl Engine {
                     flight.word = Some(noted);
                 }
             });
-            self.record_target(ix, Fact::LookedBusy { word });
+            self.record_target(ix, Fact::LookedBusy { word: word.clone() });
         }
-        let wait = self.poll_interval(ix);
+        // Frozen or broken it may never be idle again, and no look will ever be clean (rule L1).
+        let (since, timeout) = (self.attempts[&ix].intent_at, self.task_timeout(ix));
+        if self.wall - since > timeout {
+            self.call_operator(ix, &format!("busy ({word}) for {timeout}, without a task of ours"));
+        }
+        let slowdown = match self.targets[ix.at()].row.needs_operator {
+            Some(_) => OPERATOR_SLOWDOWN,
+            None => 1,
+        };
+        let wait = Millis(self.poll_interval(ix).0 * slowdown);
         self.look_at(ix, self.wall + wait);
     }
 

@@ -7,7 +7,7 @@ use crate::model::policy::Rate;
 use crate::model::{InstanceId, LimitScope, ProjectName};
 
 use super::Engine;
-use super::index::{CampaignIx, ProjectIx};
+use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::quota::Bucket;
 use super::rows::{CampaignRow, CredentialRow, InstanceRow, ProjectRow, Rows, TargetRow};
 use super::tables::WaveCounts;
@@ -52,6 +52,10 @@ impl Engine {
             if let Some(ix) = self.find_target(&attempt.id.target) {
                 self.attempts.insert(ix, attempt);
             }
+        }
+        // A target may have been queued before its sibling in flight was known.
+        for at in 0..self.targets.len() as u32 {
+            self.requeue(TargetIx(at));
         }
         for at in 0..self.campaigns.len() as u32 {
             self.record_missed_windows(CampaignIx(at));

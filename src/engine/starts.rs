@@ -45,7 +45,8 @@ impl Engine {
         let armed: Vec<TargetIx> = self.projects[ix.at()].armed.iter().copied().collect();
         for target in armed {
             let Preparing::Armed(at) = self.targets[target.at()].preparing else { continue };
-            if !project_open || self.now - at >= LOOK_LASTS || !self.may_prepare(target) {
+            let is_old = self.now - at >= LOOK_LASTS;
+            if !project_open || is_old || self.is_overbooked(target) || !self.may_prepare(target) {
                 self.unprepare(target);
             }
         }
@@ -57,6 +58,19 @@ impl Engine {
         if let Some(Preparing::Armed(at)) = oldest.map(|ix| self.targets[ix.at()].preparing) {
             self.wake_project(ix, at + LOOK_LASTS);
         }
+    }
+
+    /// A reload has lowered a cap below what is in flight and prepared.
+    fn is_overbooked(&self, ix: TargetIx) -> bool {
+        let target = &self.targets[ix.at()];
+        let (campaign, project) =
+            (&self.campaigns[target.campaign.at()], &self.projects[target.project.at()]);
+        let most = self.settings.campaigns.get(&campaign.name).map_or(0, |each| each.max_in_flight);
+        let most_here =
+            self.settings.projects.get(&project.name).map_or(0, |each| each.max_in_flight);
+        campaign.occupied > most
+            || project.occupied > most_here
+            || campaign.ready.is_overfull(target.lane)
     }
 
     fn may_prepare(&self, ix: TargetIx) -> bool {
@@ -224,8 +238,7 @@ impl Engine {
     fn prepare(&mut self, ix: TargetIx) {
         let target = &self.targets[ix.at()];
         let project = target.project;
-        let fresh = target.row.detail.versions_at.is_some_and(|at| self.wall - at < VERSIONS_LAST);
-        if fresh {
+        if self.has_fresh_versions(ix) {
             self.edit(ix, |target| target.preparing = Preparing::Look);
             self.want(project, Purpose::LastLook(ix));
         } else {
@@ -234,8 +247,17 @@ impl Engine {
         }
     }
 
-    /// The last look was good: the target waits for its token.
+    fn has_fresh_versions(&self, ix: TargetIx) -> bool {
+        let versions_at = self.targets[ix.at()].row.detail.versions_at;
+        versions_at.is_some_and(|at| self.wall - at < VERSIONS_LAST)
+    }
+
+    /// The last look was good: the target waits for its token. The look may have waited long for
+    /// its turn, and the version answer grown too old meanwhile.
     pub(super) fn arm(&mut self, ix: TargetIx) {
+        if !self.has_fresh_versions(ix) {
+            return self.prepare(ix);
+        }
         let now = self.now;
         self.edit(ix, |target| target.preparing = Preparing::Armed(now));
         let project = self.targets[ix.at()].project;

@@ -34,7 +34,8 @@ impl Engine {
                 self.projects[project.at()].skew = Some(server - self.wall);
             }
             let generation = self.sending.remove(&ix).unwrap_or_default();
-            let works = shows_credential_works(note.status);
+            let works = matches!(answered.answer, SubmitAnswer::Accepted { .. })
+                || shows_credential_works(note.status);
             self.credential_answered(project, generation, works);
             if let SubmitAnswer::CredentialRefused { renewable } = answered.answer {
                 self.credential_refused(project, generation, renewable, &note);
@@ -163,6 +164,8 @@ impl Engine {
         self.edit(ix, |target| {
             target.row.detail.conflicts = count;
             target.row.detail.conflict = Some(word);
+            // Whoever is at work there may be moving the versions.
+            target.row.detail.versions_at = None;
             target.row.not_before = Some(not_before);
             target.row.state = TargetState::Pending;
             target.preparing = super::tables::Preparing::No;
