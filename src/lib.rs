@@ -14,5 +14,6 @@ pub mod engine;
 pub mod failpoint;
 pub mod judge;
 pub mod model;
+pub mod rehearse;
 pub mod sim;
 pub mod store;

@@ -1,0 +1,530 @@
+//! One daemon, one store and one cloud in virtual time: decide, commit, act, as the daemon does.
+//!
+//! The true time is the cloud's. The machine's wall clock may part from it; a process's steady
+//! clock begins at the machine's and never jumps. After every step the checker judges it, and a
+//! tick right after it must find nothing to do.
+
+use std::sync::Arc;
+
+use super::agenda::{Act, Agenda, Arrival, Happening};
+use super::mischief::{Boundary, Mischief};
+use super::store::MemoryStore;
+use crate::engine::check::{Checker, Violation};
+use crate::engine::input::{FreezeFile, SendRefusal, StoreHealth};
+use crate::engine::order::{Order, Reply};
+use crate::engine::{Command, Engine, Input, Read, Request, Step, Submit};
+use crate::model::answer::Answered;
+use crate::model::classify::CredentialForm;
+use crate::model::{AnswerNote, CredentialName, Millis, ProjectName, Settings, Steady, Wall};
+use crate::sim::world::World;
+
+/// A clean stop ends within this (rule L2).
+const STOP_WITHIN: Millis = Millis::from_secs(45);
+
+/// Two samples of the clock are this far apart (design: time).
+const CLOCK_SAMPLES_APART: Millis = Millis::from_secs(10);
+
+/// How long a renewal takes.
+const RENEWAL_TAKES: Millis = Millis(200);
+
+/// So many problems are kept; one is already too many.
+const PROBLEMS_MAX: usize = 100;
+
+/// Every so many steps the whole state is compared with the store.
+const COMPARE_EVERY: u64 = 256;
+
+/// Where a run begins.
+pub struct Setup {
+    pub settings: Settings,
+    pub world: World,
+    pub begin: Wall,
+    /// Keys the engine's draws.
+    pub seed: u64,
+    pub mischief: Mischief,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The condition asked for holds.
+    Satisfied,
+    /// Nothing is left that could happen.
+    Idle,
+    /// The time is over.
+    TimeOver,
+    /// More steps than a run of this size can need.
+    TooManySteps,
+}
+
+/// The parts of one running process.
+struct Process {
+    engine: Engine,
+    /// The machine's clock minus the true time when it began.
+    error_at_start: Millis,
+    stopping: bool,
+}
+
+pub struct Host {
+    settings: Arc<Settings>,
+    world: World,
+    store: MemoryStore,
+    checker: Checker,
+    mischief: Mischief,
+    seed: u64,
+    now: Wall,
+    /// The machine's clock minus the true time.
+    clock_error: Millis,
+    process: Option<Process>,
+    /// Counts processes; answers to earlier ones are lost.
+    generation: u32,
+    agenda: Agenda,
+    /// Steps that wait for a failing store.
+    uncommitted: Vec<(Steady, Input, Step)>,
+    store_fails: bool,
+    freeze_file: bool,
+    steps: u64,
+    requests: u64,
+    crashes: u32,
+    replies: Vec<Reply>,
+    problems: Vec<String>,
+}
+
+impl Host {
+    pub fn new(setup: Setup) -> Host {
+        let mut host = Host {
+            settings: Arc::new(setup.settings),
+            world: setup.world,
+            store: MemoryStore::default(),
+            checker: Checker::new(&MemoryStore::default().rows(), Millis::ZERO),
+            mischief: setup.mischief,
+            seed: setup.seed,
+            now: setup.begin,
+            clock_error: Millis::ZERO,
+            process: None,
+            generation: 0,
+            agenda: Agenda::default(),
+            uncommitted: Vec::new(),
+            store_fails: false,
+            freeze_file: false,
+            steps: 0,
+            requests: 0,
+            crashes: 0,
+            replies: Vec::new(),
+            problems: Vec::new(),
+        };
+        host.world.advance(setup.begin);
+        host.agenda.arrange(setup.begin, 0, Happening::Begin);
+        host
+    }
+
+    /// The true time.
+    pub fn now(&self) -> Wall {
+        self.now
+    }
+
+    pub fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The engine of the process that runs, if one does.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.process.as_ref().map(|process| &process.engine)
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    pub fn crashes(&self) -> u32 {
+        self.crashes
+    }
+
+    /// The replies to all orders, in order.
+    pub fn replies(&self) -> &[Reply] {
+        &self.replies
+    }
+
+    pub fn violations(&self) -> &[Violation] {
+        self.checker.violations()
+    }
+
+    /// What the checker's rules do not cover: a tick that found something to do, rows that differ.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Goes through everything once more.
+    pub fn recount(&self) -> Vec<Violation> {
+        self.checker.recount(&self.store.rows())
+    }
+
+    /// The ledger as the store writes it, one JSON object per line.
+    pub fn ledger_lines(&self) -> String {
+        let lines = self.store.ledger().iter().map(|event| {
+            serde_json::to_string(event).expect("an event is made of strings and numbers")
+        });
+        lines.fold(String::new(), |all, line| all + &line + "\n")
+    }
+
+    /// The engine's steady clock.
+    pub fn steady(&self) -> Option<Steady> {
+        self.process.as_ref().map(|process| Steady(self.now.0) + process.error_at_start)
+    }
+
+    /// Ends every mischief and every fault, now; clocks, stores and files are sound again.
+    pub fn calm(&mut self) {
+        self.mischief = Mischief::default();
+        self.act(Act::Heal);
+        self.act(Act::Store(StoreHealth::Working));
+        self.act(Act::FreezeFile(FreezeFile::Absent));
+    }
+
+    /// Arranges an act for later, or for now.
+    pub fn arrange(&mut self, at: Wall, act: Act) {
+        self.agenda.arrange(at.max(self.now), self.generation, Happening::Act(act));
+    }
+
+    /// Orders something now and tells the reply; `None` if no process runs.
+    pub fn order(&mut self, command: Command) -> Option<Reply> {
+        let order = Order { actor: "operator".into(), reason: None, command };
+        let count = self.replies.len();
+        self.act(Act::Order(order));
+        self.replies.get(count).cloned()
+    }
+
+    /// Jumps from happening to happening until `until`, or until `is_enough` says so.
+    pub fn run(
+        &mut self,
+        until: Wall,
+        steps_most: u64,
+        mut is_enough: impl FnMut(&Host) -> bool,
+    ) -> Ended {
+        let last = self.steps.saturating_add(steps_most);
+        loop {
+            if is_enough(self) {
+                return Ended::Satisfied;
+            }
+            if self.steps >= last {
+                return Ended::TooManySteps;
+            }
+            let Some(next) = self.next_at() else {
+                self.now = until;
+                return Ended::Idle;
+            };
+            if next > until {
+                self.now = until;
+                return Ended::TimeOver;
+            }
+            self.now = self.now.max(next);
+            match self.agenda.pop_due(self.now, self.generation) {
+                Some((process, what)) => self.happen(process, what),
+                None => self.tick(),
+            }
+        }
+    }
+
+    fn next_at(&self) -> Option<Wall> {
+        let wakes_at = self.process.as_ref().and_then(|process| {
+            let at = process.engine.wake_at()?;
+            Some(Wall((at - process.error_at_start).0))
+        });
+        match (wakes_at, self.agenda.next_at()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn tick(&mut self) {
+        let is_due = self
+            .steady()
+            .zip(self.engine().and_then(Engine::wake_at))
+            .is_some_and(|(now, at)| at <= now);
+        if is_due {
+            self.give(Input::Tick);
+        }
+    }
+
+    fn happen(&mut self, process: u32, what: Happening) {
+        match what {
+            Happening::Act(act) => self.act(act),
+            Happening::Begin => self.begin(),
+            Happening::ClockAgrees => self.give(Input::ClockAgreed),
+            Happening::Exit { back_after } => self.die(back_after),
+            Happening::Send(submit) => self.send(submit),
+            Happening::Arrive(arrival) => self.arrive(process, arrival),
+            Happening::Answer(input) => self.give(*input),
+            Happening::Renewal(credential) => self.renewed(credential),
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Order(order) => self.give(Input::Order(order)),
+            Act::Settings(settings) => {
+                self.settings = settings.clone();
+                self.give(Input::Settings(settings));
+            }
+            Act::ClockStep(by) => self.step_clock(by),
+            Act::Store(health) => self.store_is(health),
+            Act::FreezeFile(file) => {
+                self.freeze_file = file == FreezeFile::Present;
+                self.give(Input::FreezeFile(file));
+            }
+            Act::Ownership(ownership) => self.give(Input::Ownership(ownership)),
+            Act::Stop { back_after } => self.stop(back_after),
+            Act::Crash { back_after } => self.die(back_after),
+            Act::Change { project, instance, what } => {
+                self.world.change(self.now, &project, &instance, what);
+            }
+            Act::Heal => self.world.heal(self.now),
+        }
+    }
+
+    fn begin(&mut self) {
+        if self.process.is_some() {
+            return;
+        }
+        self.generation += 1;
+        let engine = Engine::restore(self.store.rows(), Millis::ZERO, self.seed);
+        self.checker.restart(Millis::ZERO);
+        let error_at_start = self.clock_error;
+        self.process = Some(Process { engine, error_at_start, stopping: false });
+        self.give(Input::Settings(self.settings.clone()));
+        self.give(Input::Restarted);
+        if self.freeze_file {
+            self.give(Input::FreezeFile(FreezeFile::Present));
+        }
+    }
+
+    fn die(&mut self, back_after: Millis) {
+        if self.process.take().is_none() {
+            return;
+        }
+        self.uncommitted.clear();
+        self.store_fails = false;
+        self.agenda.arrange(self.now + back_after, self.generation, Happening::Begin);
+        // Whatever the dead process waited for is of an earlier generation from here on.
+        self.generation += 1;
+    }
+
+    fn stop(&mut self, back_after: Millis) {
+        let Some(process) = &mut self.process else { return };
+        process.stopping = true;
+        self.give(Input::Stopping);
+        let at = self.now + STOP_WITHIN;
+        self.agenda.arrange(at, self.generation, Happening::Exit { back_after });
+    }
+
+    fn step_clock(&mut self, by: Millis) {
+        self.clock_error = self.clock_error + by;
+        let Some(process) = &self.process else { return };
+        let offset = self.clock_error - process.error_at_start;
+        self.give(Input::ClockStepped { offset });
+        let at = self.now + CLOCK_SAMPLES_APART;
+        self.agenda.arrange(at, self.generation, Happening::ClockAgrees);
+    }
+
+    fn store_is(&mut self, health: StoreHealth) {
+        if self.process.is_none() {
+            return;
+        }
+        self.store_fails = health == StoreHealth::Failing;
+        if !self.store_fails {
+            for (now, input, step) in std::mem::take(&mut self.uncommitted) {
+                self.commit(now, &input, step);
+            }
+        }
+        self.give(Input::Store(health));
+    }
+
+    /// Decide, commit, act; or die between.
+    fn give(&mut self, input: Input) {
+        self.steps += 1;
+        if self.dies(Boundary::BeforeDecide) {
+            return;
+        }
+        let Some(now) = self.steady() else { return };
+        let Some(process) = &mut self.process else { return };
+        let step = process.engine.step(now, input.clone());
+        self.check_rest(now);
+        if self.store_fails {
+            self.uncommitted.push((now, input, step));
+        } else if !self.dies(Boundary::BeforeCommit) {
+            self.commit(now, &input, step);
+        }
+        if self.steps.is_multiple_of(COMPARE_EVERY) {
+            self.compare_rows();
+        }
+    }
+
+    fn commit(&mut self, now: Steady, input: &Input, step: Step) {
+        self.store.commit(&step);
+        self.checker.observe(now, input, &step);
+        self.replies.extend(step.reply.clone());
+        if self.crashes_at(Boundary::BeforeAct) {
+            let left = self.mischief.requests_left(step.requests.len(), self.steps);
+            step.requests.into_iter().take(left).for_each(|request| self.dispatch(request));
+            return self.crash();
+        }
+        step.requests.into_iter().for_each(|request| self.dispatch(request));
+        if self.crashes_at(Boundary::AfterAct) {
+            self.crash();
+        }
+    }
+
+    fn crashes_at(&self, boundary: Boundary) -> bool {
+        self.process.is_some()
+            && self.crashes < self.mischief.crashes_most
+            && self.mischief.crashes(boundary, self.steps)
+    }
+
+    fn dies(&mut self, boundary: Boundary) -> bool {
+        let dies = self.crashes_at(boundary);
+        if dies {
+            self.crash();
+        }
+        dies
+    }
+
+    fn crash(&mut self) {
+        self.crashes += 1;
+        self.die(self.mischief.down_for(self.steps));
+    }
+
+    fn dispatch(&mut self, request: Request) {
+        self.requests += 1;
+        let generation = self.generation;
+        match request {
+            Request::Submit(submit) => {
+                let at = self.now + self.mischief.sender_takes(self.requests);
+                self.agenda.arrange(at, generation, Happening::Send(submit));
+            }
+            Request::Read(read) => {
+                let at = self.now + self.mischief.wire_takes(self.requests);
+                self.agenda.arrange(at, generation, Happening::Arrive(Arrival::Read(read)));
+            }
+            Request::Renew { credential } => {
+                let at = self.now + RENEWAL_TAKES;
+                self.agenda.arrange(at, generation, Happening::Renewal(credential));
+            }
+        }
+    }
+
+    /// The sender's last check, and the first byte (rule S4).
+    fn send(&mut self, submit: Submit) {
+        let Some(now) = self.steady() else { return };
+        let Some(process) = &self.process else { return };
+        let why = if self.freeze_file {
+            Some(SendRefusal::FreezeFile)
+        } else if process.stopping {
+            Some(SendRefusal::Stopping)
+        } else if !process.engine.gate().allows(&submit.attempt.target) {
+            Some(SendRefusal::GateClosed)
+        } else if now >= submit.not_after {
+            Some(SendRefusal::TooLate)
+        } else {
+            None
+        };
+        match why {
+            Some(why) => self.give(Input::SendRefused { attempt: submit.attempt, why }),
+            None => {
+                let at = self.now + self.mischief.wire_takes(self.requests);
+                let arrival = Arrival::Upgrade(submit);
+                self.agenda.arrange(at, self.generation, Happening::Arrive(arrival));
+            }
+        }
+    }
+
+    /// The cloud decides; what it says travels back, if anybody still waits.
+    fn arrive(&mut self, process: u32, arrival: Arrival) {
+        let (project, form) = match &arrival {
+            Arrival::Upgrade(submit) => (&submit.project, self.form(&submit.project)),
+            Arrival::Read(read) => (&read.project, self.form(&read.project)),
+        };
+        let Some(policy) = self.settings.projects.get(project) else { return };
+        let (id, patience) = (policy.project_id.clone(), policy.request_timeout);
+        let (input, takes) = match arrival {
+            Arrival::Upgrade(Submit { attempt, instance, body, .. }) => {
+                let name = attempt.to_string();
+                let reply = self.world.upgrade(self.now, &id, &instance, &body, Some(&name));
+                let answer = reply.heard_of_upgrade(patience, form);
+                (Input::Submitted { attempt, answer }, reply.heard_after(patience))
+            }
+            Arrival::Read(Read { id: read, call, .. }) => {
+                let reply = self.world.read(self.now, &id, &call);
+                let Answered { answer, note, server_time } = reply.heard_of_read(patience, form);
+                let result = match answer {
+                    Ok(answer) => Ok(Answered { answer, note, server_time }),
+                    Err(answer) => Err(Answered { answer, note, server_time }),
+                };
+                (Input::Read { id: read, result }, reply.heard_after(patience))
+            }
+        };
+        self.agenda.arrange(self.now + takes, process, Happening::Answer(Box::new(input)));
+    }
+
+    fn form(&self, project: &ProjectName) -> CredentialForm {
+        let policy = self.settings.projects.get(project);
+        let credential =
+            policy.and_then(|policy| self.settings.credentials.get(&policy.credential));
+        match credential {
+            Some(credential) if credential.renewable => CredentialForm::Token,
+            _ => CredentialForm::StaticKey,
+        }
+    }
+
+    fn renewed(&mut self, credential: CredentialName) {
+        let result = if self.mischief.renewal_fails(self.requests) {
+            Err(AnswerNote { status: Some(503), ..AnswerNote::default() })
+        } else {
+            Ok(())
+        };
+        self.give(Input::Renewed { credential, result });
+    }
+
+    /// Right after a step there is nothing to do.
+    fn check_rest(&mut self, now: Steady) {
+        let Some(process) = &mut self.process else { return };
+        let again = process.engine.step(now, Input::Tick);
+        if !again.events.is_empty() || !again.changes.is_empty() || !again.requests.is_empty() {
+            self.problem(format!("a tick right after a step led to {again:?}"));
+        }
+        let wakes_at = self.engine().and_then(Engine::wake_at);
+        if wakes_at.is_some_and(|at| at <= now) {
+            self.problem(format!("it wants to wake at {wakes_at:?}, which is not after {now:?}"));
+        }
+    }
+
+    /// The rows that steps touched are all rows.
+    fn compare_rows(&mut self) {
+        if !self.uncommitted.is_empty() {
+            return;
+        }
+        let Some(process) = &self.process else { return };
+        let differs = self.store.targets().find_map(|row| {
+            let kept = process.engine.target_row(&row.id);
+            (kept != Some(row)).then(|| format!("the store has {row:?}, the engine {kept:?}"))
+        });
+        if let Some(problem) = differs {
+            self.problem(problem);
+        }
+    }
+
+    fn problem(&mut self, problem: String) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(format!("at {}: {problem}", self.now.rfc3339()));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The engine against the simulated cloud in virtual time: what rehearsals and simulations share.
+//!
+//! Everything is a value and a draw is a keyed hash, so the same seed gives the same ledger, byte
+//! for byte. Nothing here waits: time jumps to whatever happens next.
+
+mod agenda;
+mod host;
+mod mischief;
+mod store;
+
+pub use agenda::Act;
+pub use host::{Ended, Host, Setup};
+pub use mischief::{Boundary, Mischief};
+pub use store::MemoryStore;
