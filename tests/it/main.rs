@@ -27,6 +27,7 @@ mod postgres;
 mod sim_command;
 mod sim_docs;
 mod sim_http;
+mod simulation;
 mod store_commit;
 mod store_faults;
 mod store_refusal;

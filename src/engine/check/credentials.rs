@@ -3,7 +3,7 @@
 
 use super::facts::credential_of;
 use super::{Checker, Rule};
-use crate::engine::request::Request;
+use crate::engine::request::{ReadId, Request};
 use crate::model::{AttemptId, CredentialName, ProjectName};
 
 /// The cloud locks a key after five failures; so many may fail at once.
@@ -14,37 +14,38 @@ const IN_FLIGHT_UNPROVEN_MAX: usize = 1;
 
 impl Checker {
     /// An answer that only a good signature or token gets.
-    pub(super) fn prove_credential(&mut self, project: &ProjectName) {
+    pub(super) fn prove_credential(&mut self, project: &ProjectName, generation: u32) {
         let Some(name) = credential_of(&self.settings, project) else { return };
         let facts = self.credentials.entry(name).or_default();
-        if !facts.refused {
+        if !facts.refused && facts.generation == generation {
             facts.proven = true;
             facts.renewed = false;
         }
     }
 
-    pub(super) fn refuse_credential(&mut self, project: &ProjectName) {
+    pub(super) fn refuse_credential(&mut self, project: &ProjectName, generation: u32) {
         let Some(name) = credential_of(&self.settings, project) else { return };
         let facts = self.credentials.entry(name).or_default();
-        facts.refused = true;
-        facts.proven = false;
+        if facts.generation == generation {
+            facts.refused = true;
+            facts.proven = false;
+        }
     }
 
     /// An operator says that the credential is good again: it still has to prove it.
     pub(super) fn trust_credential(&mut self, name: &CredentialName) {
         let facts = self.credentials.entry(name.clone()).or_default();
-        facts.refused = false;
-        facts.proven = false;
+        facts.renew();
         facts.renewed = false;
     }
 
-    /// The request was answered; says whether this process had made it.
-    pub(super) fn close_submit_of(&mut self, attempt: &AttemptId) -> bool {
-        let mut is_ours = false;
-        for facts in self.credentials.values_mut() {
-            is_ours |= facts.submits.remove(attempt);
-        }
-        is_ours
+    /// The request was answered; the form it was begun with, if this process had begun it.
+    pub(super) fn close_submit(&mut self, attempt: &AttemptId) -> Option<u32> {
+        self.credentials.values_mut().find_map(|facts| facts.submits.remove(attempt))
+    }
+
+    pub(super) fn close_read(&mut self, id: ReadId) -> Option<u32> {
+        self.credentials.values_mut().find_map(|facts| facts.reads.remove(&id))
     }
 
     pub(super) fn check_credential(&mut self, request: &Request) {
@@ -59,10 +60,14 @@ impl Checker {
         };
         let facts = self.credentials.entry(name.clone()).or_default();
         match request {
-            Request::Submit(submit) => facts.submits.insert(submit.attempt.clone()),
-            Request::Read(read) => facts.reads.insert(read.id),
-            Request::Renew { .. } => false,
-        };
+            Request::Submit(submit) => {
+                facts.submits.insert(submit.attempt.clone(), facts.generation);
+            }
+            Request::Read(read) => {
+                facts.reads.insert(read.id, facts.generation);
+            }
+            Request::Renew { .. } => {}
+        }
         let in_flight = facts.in_flight();
         let most = if facts.proven { IN_FLIGHT_MAX } else { IN_FLIGHT_UNPROVEN_MAX };
         let is_refused = facts.refused;
@@ -136,11 +141,17 @@ mod tests {
             requests: vec![Request::Renew { credential: "ops".into() }],
             ..Step::default()
         };
-        scene.checker.refuse_credential(&"p".into());
+        let generation = |scene: &Scene| scene.checker.credentials[&"ops".into()].generation;
+        let first = generation(&scene);
+        scene.checker.refuse_credential(&"p".into(), first);
         scene.give(Input::Tick, renew());
         scene.give(Input::Renewed { credential: "ops".into(), result: Ok(()) }, Step::default());
+        // A late 401 to the form before says nothing about the new one.
+        scene.checker.refuse_credential(&"p".into(), first);
+        scene.give(Input::Tick, renew());
         scene.expect_good();
-        scene.checker.refuse_credential(&"p".into());
+        let second = generation(&scene);
+        scene.checker.refuse_credential(&"p".into(), second);
         scene.give(Input::Tick, renew());
         scene.expect(Rule::S12);
     }

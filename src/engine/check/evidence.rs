@@ -30,13 +30,15 @@ impl Checker {
             }
             Input::ClockAgreed => self.process.clock_suspect = false,
             Input::Submitted { attempt, answer } => self.take_submitted(attempt, &answer.answer),
-            Input::SendRefused { attempt, .. } => self.close_submit(attempt),
+            Input::SendRefused { attempt, .. } => {
+                self.close_submit(attempt);
+                self.end_probe(attempt);
+            }
             Input::Read { id, result } => self.take_read(*id, result),
             Input::Renewed { credential, result } => {
                 let facts = self.credentials.entry(credential.clone()).or_default();
                 if result.is_ok() {
-                    facts.proven = false;
-                    facts.refused = false;
+                    facts.renew();
                     facts.renewed = true;
                 }
             }
@@ -58,8 +60,7 @@ impl Checker {
         for (name, policy) in &settings.credentials {
             let facts = self.credentials.entry(name.clone()).or_default();
             if facts.fingerprint != policy.fingerprint {
-                facts.proven = false;
-                facts.refused = false;
+                facts.renew();
             }
             facts.fingerprint = policy.fingerprint.clone();
             facts.renewable = policy.renewable;
@@ -100,16 +101,16 @@ impl Checker {
     fn take_submitted(&mut self, attempt: &AttemptId, answer: &SubmitAnswer) {
         let project = attempt.target.project.clone();
         // An answer to another process's request says nothing about this one's quotas.
-        let is_ours = self.close_submit_of(attempt);
+        let generation = self.close_submit(attempt);
         match answer {
             SubmitAnswer::Throttled { limit, retry_after } => {
                 self.throttled(Quota::Starts, &project, *limit, *retry_after);
             }
-            SubmitAnswer::CredentialRefused { .. } if is_ours => self.refuse_credential(&project),
+            SubmitAnswer::CredentialRefused { .. } => {
+                generation.iter().for_each(|each| self.refuse_credential(&project, *each));
+            }
             SubmitAnswer::NotSent | SubmitAnswer::Uncertain => {}
-            SubmitAnswer::CredentialRefused { .. } => {}
-            _ if is_ours => self.prove_credential(&project),
-            _ => {}
+            _ => generation.iter().for_each(|each| self.prove_credential(&project, *each)),
         }
         self.count_clarity(attempt, answer);
         let now = self.clock.elapsed();
@@ -118,18 +119,12 @@ impl Checker {
         }
     }
 
-    fn close_submit(&mut self, attempt: &AttemptId) {
-        self.close_submit_of(attempt);
-    }
-
     fn take_read(&mut self, id: ReadId, result: &Answer) {
-        for facts in self.credentials.values_mut() {
-            facts.reads.remove(&id);
-        }
+        let generation = self.close_read(id).unwrap_or_default();
         let Some(read) = self.reads.remove(&id) else { return };
         match result {
             Ok(answered) => {
-                self.prove_credential(&read.project);
+                self.prove_credential(&read.project, generation);
                 self.reached(&read.project);
                 let seen = Seen {
                     asked_at: read.asked_at,
@@ -143,12 +138,14 @@ impl Checker {
                 ReadFailure::Throttled { limit, retry_after } => {
                     self.throttled(Quota::Reads, &read.project, *limit, *retry_after);
                 }
-                ReadFailure::CredentialRefused { .. } => self.refuse_credential(&read.project),
+                ReadFailure::CredentialRefused { .. } => {
+                    self.refuse_credential(&read.project, generation)
+                }
                 ReadFailure::Unreachable => {}
                 ReadFailure::Forbidden
                 | ReadFailure::Gone
                 | ReadFailure::CapabilityAbsent
-                | ReadFailure::Rejected => self.prove_credential(&read.project),
+                | ReadFailure::Rejected => self.prove_credential(&read.project, generation),
             },
         }
     }

@@ -69,10 +69,9 @@ impl TargetFacts {
             && (self.state == TargetState::Failed || self.overdue || self.needs_operator)
     }
 
-    /// Ended by having been tried, or known to have gone wrong while it still is.
+    /// Ended by having been tried: what a percentage is of (rule S8).
     pub fn is_executed(&self) -> bool {
         matches!(self.state, TargetState::Succeeded | TargetState::Failed)
-            || (self.state.is_in_flight() && (self.overdue || self.needs_operator))
     }
 
     /// An unacknowledged failure, which keeps the next wave shut (rule S7).
@@ -112,6 +111,8 @@ pub(super) struct WaveTally {
     pub targets: u32,
     pub unfinished: u32,
     pub failures: u32,
+    /// Ended by having been tried; where there are none, nothing has to bake.
+    pub executed: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -176,11 +177,21 @@ pub(super) struct CredentialFacts {
     pub refused: bool,
     /// Renewed since the last proof; a second renewal needs one.
     pub renewed: bool,
-    pub reads: BTreeSet<ReadId>,
-    pub submits: BTreeSet<AttemptId>,
+    /// Counts its forms: a late 401 to an earlier one says nothing about this one.
+    pub generation: u32,
+    /// Requests in flight, with the form that each was begun with.
+    pub reads: BTreeMap<ReadId, u32>,
+    pub submits: BTreeMap<AttemptId, u32>,
 }
 
 impl CredentialFacts {
+    /// Another form of it: it has to prove itself again.
+    pub fn renew(&mut self) {
+        self.generation += 1;
+        self.proven = false;
+        self.refused = false;
+    }
+
     pub fn in_flight(&self) -> usize {
         self.reads.len() + self.submits.len()
     }

@@ -100,7 +100,7 @@ impl Checker {
         if versions.what != *before {
             return Some("the intent tells other versions than were read last".into());
         }
-        misfit_body(body, policy, &versions.what, shown.what.cache_mode)
+        misfit_body(body, policy, &versions.what)
     }
 
     pub(super) fn check_requests(&mut self, step: &Step) {
@@ -152,20 +152,14 @@ fn unwanted(
 }
 
 /// The body asks for a part that is not wanted, cannot be upgraded, or names another version.
-fn misfit_body(
-    body: &UpgradeBody,
-    policy: &CampaignPolicy,
-    versions: &Versions,
-    mode: CacheMode,
-) -> Option<String> {
+fn misfit_body(body: &UpgradeBody, policy: &CampaignPolicy, versions: &Versions) -> Option<String> {
     if body.is_empty() {
         return Some("its body is empty".into());
     }
     if body.engine.is_some() && (body.engine != policy.engine || !versions.engine.upgradable) {
         return Some("its body names an engine version that is not wanted or not possible".into());
     }
-    let proxy_fits = body.proxy == policy.proxy && versions.proxy.upgradable && mode.has_proxy();
-    if body.proxy.is_some() && !proxy_fits {
+    if body.proxy.is_some() && (body.proxy != policy.proxy || !versions.proxy.upgradable) {
         return Some("its body names a proxy version that is not wanted or not possible".into());
     }
     None

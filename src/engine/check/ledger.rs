@@ -1,6 +1,6 @@
 //! Rule S11: the ledger is contiguous, follows the tables, and its fold equals the rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::{InstanceFacts, Seen, TargetFacts};
@@ -106,7 +106,7 @@ impl Checker {
     fn apply_target_event(&mut self, event: &Event, target: &TargetId, input: &Input) {
         let Some(state) = event.state else { return };
         if let Fact::TargetPlanned { wave, .. } | Fact::Joined { wave, .. } = &event.fact {
-            self.begin_target(target, *wave);
+            self.join(target, *wave);
             return;
         }
         let asked = self.asked;
@@ -122,6 +122,7 @@ impl Checker {
         let looks_from = self.looks_from(target, input);
         self.change(target, |facts| {
             facts.state = state;
+            facts.held &= !state.is_terminal();
             facts.fold(&event.fact, looks_from, asked);
             facts.not_before = waits_until.or(facts.not_before);
             facts.settled_at = settled_at.or(facts.settled_at);
@@ -141,6 +142,15 @@ impl Checker {
                 attempt.intent_at + super::attempts::TICKET_FOR + timeout
             }
             _ => now,
+        }
+    }
+
+    /// A newcomer; or a pending target that moves up to fill an earlier wave.
+    fn join(&mut self, target: &TargetId, wave: u32) {
+        if self.targets.contains_key(target) {
+            self.change(target, |facts| facts.wave = wave);
+        } else {
+            self.begin_target(target, wave);
         }
     }
 
@@ -187,6 +197,7 @@ impl Checker {
             Fact::AbortOrdered => facts.draining = true,
             Fact::Aborted => {
                 facts.draining = false;
+                facts.causes.clear();
                 if facts.tally.in_flight > 0 {
                     let detail = format!("{name} aborted with work in flight");
                     self.violate(Rule::S11, event.seq, detail);
@@ -206,10 +217,11 @@ impl Checker {
 
     /// What rows say beyond the events: flags and attempts.
     pub(super) fn apply_rows(&mut self, changes: &Changes) {
-        let ended = |ended: bool| {
-            changes.attempts.iter().filter(move |row| row.ended_at.is_some() == ended)
-        };
-        for row in ended(true).chain(ended(false)) {
+        // The last row of an id wins; an attempt that ends makes room for one that begins.
+        let last: BTreeMap<_, _> = changes.attempts.iter().map(|row| (&row.id, row)).collect();
+        let mut rows: Vec<_> = last.into_values().collect();
+        rows.sort_by_key(|row| row.ended_at.is_none());
+        for row in rows {
             self.take_attempt_row(row);
         }
     }

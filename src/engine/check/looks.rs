@@ -4,6 +4,7 @@
 use super::facts::{AttemptFacts, InstanceFacts, ProjectFacts};
 use super::{Checker, Rule};
 use crate::engine::event::{Event, Fact};
+use crate::engine::order::Verdict;
 use crate::engine::rows::AttemptRow;
 use crate::model::task::OTHER_TASK_NAMES;
 use crate::model::{Millis, Part, Steady, TargetId, Task};
@@ -37,10 +38,14 @@ impl Checker {
 
     /// `not_applied`: enough clean looks, not too far apart, the last one late enough.
     pub(super) fn check_not_applied(&mut self, event: &Event, target: &TargetId, events: &[Event]) {
-        let is_counted = events.iter().any(|other| {
-            matches!(other.fact, Fact::LookedClean { .. })
-                && other.target().as_ref() == Some(target)
-        });
+        let has = |is_wanted: fn(&Fact) -> bool| {
+            let same = |other: &&Event| other.target().as_ref() == Some(target);
+            events.iter().filter(same).any(|other| is_wanted(&other.fact))
+        };
+        if has(|fact| matches!(fact, Fact::Resolved { verdict: Verdict::NotApplied })) {
+            return;
+        }
+        let is_counted = has(|fact| matches!(fact, Fact::LookedClean { .. }));
         if !is_counted {
             self.look(event, target);
         }

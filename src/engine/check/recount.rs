@@ -105,6 +105,7 @@ impl Checker {
             let Some(kept) = self.campaigns.get(name) else { continue };
             let mut kept = kept.tally.clone();
             kept.groups.retain(|_, count| *count > 0);
+            kept.waves.retain(|_, wave| wave.targets > 0);
             counted.tally.groups.retain(|_, count| *count > 0);
             if counted.tally != kept {
                 details.push(format!("{name}: counted {:?}, kept {kept:?}", counted.tally));

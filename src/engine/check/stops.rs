@@ -105,7 +105,6 @@ impl Checker {
         let is_forbidden = *answer == SubmitAnswer::Forbidden;
         facts.forbidden_run = if is_forbidden { facts.forbidden_run + 1 } else { 0 };
         match &mut facts.circuit {
-            Some(circuit) if circuit.probe.as_ref() == Some(attempt) => circuit.probe = None,
             Some(_) => {}
             None if facts.unclear_run >= CIRCUIT_RUN => {
                 facts.circuit = Some(Circuit { until: now, is_reachable: false, probe: None });
@@ -114,6 +113,16 @@ impl Checker {
         }
         facts.stopped |= facts.forbidden_run >= FORBIDDEN_RUN;
         facts.stopped |= *answer == SubmitAnswer::CapabilityAbsent;
+        self.end_probe(attempt);
+    }
+
+    /// The one start that an open circuit let through was answered, or never left.
+    pub(super) fn end_probe(&mut self, attempt: &AttemptId) {
+        let project = self.projects.get_mut(&attempt.target.project);
+        let circuit = project.and_then(|facts| facts.circuit.as_mut());
+        if let Some(circuit) = circuit.filter(|each| each.probe.as_ref() == Some(attempt)) {
+            circuit.probe = None;
+        }
     }
 
     /// A read of the project succeeded.

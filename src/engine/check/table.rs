@@ -29,7 +29,7 @@ pub(super) fn allows_target(from: Option<TargetState>, fact: &Fact, to: TargetSt
                 | (T::Submitting, T::Pending | T::Uncertain | T::Failed)
         ),
         Fact::ReportedCurrent { .. } => (from, to) == (T::Submitting, T::Verifying),
-        Fact::Rejected { .. } => (from, to) == (T::Submitting, T::Failed),
+        Fact::Rejected { .. } => from == T::Submitting && matches!(to, T::Submitting | T::Failed),
         Fact::BecameUncertain { .. } => {
             matches!(from, T::Submitting | T::Uncertain) && to == T::Uncertain
         }
@@ -48,6 +48,8 @@ pub(super) fn allows_target(from: Option<TargetState>, fact: &Fact, to: TargetSt
         }
         Fact::Failed { reason } => allows_failure(from, reason) && to == T::Failed,
         Fact::Skipped { reason } => allows_skip(from, reason) && to == T::Skipped,
+        // Moved up to fill an earlier wave.
+        Fact::Joined { .. } => from == T::Pending && stays,
         Fact::Cancelled { .. } => (from, to) == (T::Pending, T::Cancelled),
         Fact::Resolved { verdict } => allows_resolution(from, verdict, to),
         Fact::RetryOrdered { .. } => {
@@ -66,9 +68,11 @@ fn allows_failure(from: TargetState, reason: &Reason) -> bool {
     match reason {
         Reason::StillBusy => matches!(from, T::Pending | T::Submitting),
         Reason::Forbidden | Reason::Rejected(_) => from == T::Submitting,
-        Reason::RetriesExhausted => from == T::Uncertain,
+        // Its event follows `not_applied`, which has led to pending.
+        Reason::RetriesExhausted => matches!(from, T::Pending | T::Uncertain),
         Reason::VersionUnchanged | Reason::TaskFailed(_) => from == T::Verifying,
-        Reason::Gone | Reason::Operator => matches!(from, T::Running | T::Verifying),
+        Reason::Gone => matches!(from, T::Uncertain | T::Running | T::Verifying),
+        Reason::Operator => matches!(from, T::Running | T::Verifying),
         _ => false,
     }
 }
@@ -92,7 +96,8 @@ fn allows_resolution(from: TargetState, verdict: &Verdict, to: TargetState) -> b
     match verdict {
         Verdict::Applied { task: Some(_) } => (from, to) == (T::Uncertain, T::Running),
         Verdict::Applied { task: None } => (from, to) == (T::Uncertain, T::Verifying),
-        Verdict::NotApplied => (from, to) == (T::Uncertain, T::Pending),
+        // `not_applied` may follow, and leads on.
+        Verdict::NotApplied => from == T::Uncertain && matches!(to, T::Uncertain | T::Pending),
         Verdict::Succeeded => {
             matches!(from, T::Running | T::Verifying) && (to == from || to == T::Succeeded)
         }
@@ -126,7 +131,8 @@ pub(super) fn campaign_after(
         };
     };
     let to = match (from, fact) {
-        (C::Planned, Fact::Started) => C::Running,
+        // Also right after an approval.
+        (C::Planned | C::Running, Fact::Started) => C::Running,
         (C::Planned | C::AwaitingApproval, Fact::ApprovalNeeded { .. }) => C::AwaitingApproval,
         (C::AwaitingApproval, Fact::Approved { .. }) => C::Running,
         (C::AwaitingApproval, Fact::ApprovalVoid { .. }) => C::AwaitingApproval,

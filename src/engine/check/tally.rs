@@ -52,6 +52,9 @@ impl CampaignFacts {
         if !facts.state.is_terminal() {
             side.apply(&mut wave.unfinished);
         }
+        if facts.is_executed() {
+            side.apply(&mut wave.executed);
+        }
         if facts.is_failure() {
             side.apply(&mut wave.failures);
         }

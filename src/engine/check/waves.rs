@@ -47,10 +47,10 @@ impl Checker {
         if wave == 0 {
             return;
         }
-        let is_empty =
-            |wave| campaign.tally.waves.get(&wave).is_none_or(|tally| tally.targets == 0);
-        let skipped = (before + 1..wave).all(is_empty);
-        let has_baked = is_empty(before)
+        let tally = |wave| campaign.tally.waves.get(&wave);
+        let is_idle = |wave| tally(wave).is_none_or(|tally| tally.executed == 0);
+        let skipped = (before + 1..wave).all(is_idle);
+        let has_baked = is_idle(before)
             || campaign.promoted == Some(before)
             || campaign.bake.is_some_and(|(baked, until)| baked == before && until <= now)
             || campaign.policy.as_ref().is_some_and(|policy| {
