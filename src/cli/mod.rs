@@ -7,6 +7,7 @@ pub mod bench;
 mod check;
 mod closest;
 mod control;
+mod demo;
 mod escape;
 mod events;
 pub mod exit;
@@ -55,6 +56,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Upgrade a simulated fleet of two hundred, judge every rule, and leave nothing behind.
+    Demo(demo::Args),
     /// Read the configuration and say everything that is wrong with it.
     Check(check::Args),
     /// Show when windows open next, and what freezes leave of them.
@@ -133,6 +136,7 @@ pub fn main() -> Exit {
 fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments, context),
+        Command::Demo(args) => demo::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Windows(args) => windows::run(&args, context),
         Command::Bench(args) => bench::run(&args, context),

@@ -123,6 +123,10 @@ impl Engine {
                         format!("the instance is busy ({word}), {times} times"),
                     )
                 }
+                (None, None) if row.not_applied == 0 => {
+                    let detail = "the last read or request was refused".to_owned();
+                    hold(HoldKind::Backoff, detail)
+                }
                 (None, None) => {
                     let n = row.not_applied;
                     hold(HoldKind::Backoff, format!("after {n} attempts found not applied"))

@@ -170,8 +170,7 @@ impl Engine {
                 campaign.detail.digest
             ));
         }
-        self.record_campaign(ix, Fact::Approved { digest: digest.clone() });
-        self.start_campaign(ix);
+        self.begin_campaign_run(ix, Fact::Approved { digest: digest.clone() });
         changed(format!("campaign {name} is approved"))
     }
 

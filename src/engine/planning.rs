@@ -99,7 +99,7 @@ impl Engine {
 
     fn start_planned(&mut self, ix: CampaignIx, start: Start) {
         match start {
-            Start::Automatic => self.start_campaign(ix),
+            Start::Automatic => self.begin_campaign_run(ix, Fact::Started),
             Start::Approve => {
                 self.campaigns[ix.at()].state = Some(CampaignState::AwaitingApproval);
                 self.touch_campaign(ix);
@@ -109,10 +109,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn start_campaign(&mut self, ix: CampaignIx) {
+    /// The campaign runs from now on, by its own start or by an approval.
+    pub(super) fn begin_campaign_run(&mut self, ix: CampaignIx, by: Fact) {
         self.campaigns[ix.at()].state = Some(CampaignState::Running);
         self.touch_campaign(ix);
-        self.record_campaign(ix, Fact::Started);
+        self.record_campaign(ix, by);
         self.record_wave_opened(ix);
         self.mark_campaign(ix);
         self.mark_projects_of(ix);

@@ -1,5 +1,6 @@
 //! S15: no output shows a secret, in any spelling.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,14 +9,55 @@ use super::Findings;
 use super::evidence::Evidence;
 
 pub(super) fn judge(evidence: &Evidence, findings: &mut Findings) {
+    let needles = Needles::new(&evidence.secrets);
     for output in &evidence.outputs {
-        for (number, secret) in evidence.secrets.iter().enumerate() {
-            let shown =
-                spellings(secret).into_iter().find(|spelling| contains(&output.bytes, spelling));
+        let shown = needles.found_in(&output.bytes);
+        for number in 0..evidence.secrets.len() {
+            let is_shown = shown.contains(&number);
             // The breach names no secret either.
-            findings.look(15, shown.map(|_| format!("{} shows secret no. {number}", output.name)));
+            findings.expect(15, !is_shown, || format!("{} shows secret no. {number}", output.name));
         }
     }
+}
+
+/// Every spelling of every secret, found in one pass: a database is read byte by byte once.
+struct Needles {
+    /// Each with the number of its secret.
+    spellings: Vec<(Vec<u8>, usize)>,
+    /// Whether some spelling begins with these two bytes.
+    begins: Vec<bool>,
+}
+
+impl Needles {
+    fn new(secrets: &[String]) -> Needles {
+        let numbered = secrets.iter().enumerate();
+        let spellings: Vec<_> = numbered
+            .flat_map(|(number, secret)| {
+                spellings(secret).into_iter().map(move |spelling| (spelling, number))
+            })
+            .collect();
+        let mut begins = vec![false; 1 << 16];
+        for (spelling, _) in &spellings {
+            begins[pair(spelling[0], spelling[1])] = true;
+        }
+        Needles { spellings, begins }
+    }
+
+    fn found_in(&self, bytes: &[u8]) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        for (at, two) in bytes.windows(2).enumerate() {
+            if self.begins[pair(two[0], two[1])] {
+                let rest = &bytes[at..];
+                let here = self.spellings.iter().filter(|(spelling, _)| rest.starts_with(spelling));
+                found.extend(here.map(|(_, number)| *number));
+            }
+        }
+        found
+    }
+}
+
+fn pair(first: u8, second: u8) -> usize {
+    usize::from(first) << 8 | usize::from(second)
 }
 
 /// Raw, base64, hex in both cases, URL-escaped, JSON-escaped.
@@ -33,7 +75,8 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
         json.trim_matches('"').to_owned(),
     ];
     all.extend((0..3).map(|shift| base64_core(secret.as_bytes(), shift)));
-    all.into_iter().filter(|text| !text.is_empty()).map(String::into_bytes).collect()
+    // A part of a single byte would be found everywhere.
+    all.into_iter().filter(|text| text.len() > 1).map(String::into_bytes).collect()
 }
 
 /// The base64 characters that do not depend on what stands around the secret, when it begins
@@ -47,10 +90,6 @@ fn base64_core(secret: &[u8], shift: usize) -> String {
         [18, 12, 6, 0].map(|by| ALPHABET[(bits >> by & 63) as usize] as char)
     });
     groups.collect()
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    part.len() <= bytes.len() && bytes.windows(part.len()).any(|window| window == part)
 }
 
 #[cfg(test)]

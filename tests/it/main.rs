@@ -22,6 +22,7 @@ mod daemon_guards;
 mod daemon_orders;
 mod daemon_process;
 mod daemon_run;
+mod demo;
 mod layers;
 mod postgres;
 mod sim_command;
