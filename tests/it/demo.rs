@@ -34,7 +34,8 @@ fn a_demonstration_shows_every_fault_holds_every_rule_and_leaves_nothing_behind(
     };
     assert_eq!(campaign("north")["counts"]["succeeded"], 110, "{report:#}");
     assert_eq!(campaign("south")["counts"]["succeeded"], 70, "{report:#}");
-    assert_eq!(campaign("odd-ones")["counts"]["failed"], 1, "{report:#}");
+    // One task failed, and one instance was deleted between the last look and the upgrade.
+    assert_eq!(campaign("odd-ones")["counts"]["failed"], 2, "{report:#}");
 
     // Whatever had started was adopted, and nothing else was; all the rest was sent again.
     let faults = report["faults"].as_array().unwrap();
@@ -48,8 +49,10 @@ fn a_demonstration_shows_every_fault_holds_every_rule_and_leaves_nothing_behind(
     assert_eq!(fault("answer lost, it had started"), [5, 5, 0]);
     assert_eq!(fault("request lost on its way"), [3, 0, 3]);
     assert_eq!(fault("429, too many requests"), [5, 0, 5]);
+    // The plan of one campaign was approved, the failures of another acknowledged.
     let orders = report["orders"].as_array().unwrap();
-    assert_eq!(orders.len(), 2, "{report:#}");
+    assert!(orders.iter().any(|order| order["what"].as_str().unwrap().starts_with("approve")));
+    assert!(orders.iter().any(|order| order["what"] == "resume odd-ones"), "{report:#}");
 }
 
 #[test]

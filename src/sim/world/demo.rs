@@ -144,8 +144,8 @@ fn oddities() -> Vec<InstanceSpec> {
         InstanceSpec {
             changes: vec![ChangeSpec {
                 what: Change::Deleted,
-                after: Some(Span(Millis::from_secs(2))),
-                after_shows: None,
+                after: None,
+                after_shows: Some(1),
                 takes: None,
             }],
             ..odd("doomed")
