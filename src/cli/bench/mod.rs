@@ -1,8 +1,14 @@
 //! `refit bench`: what deciding, storing and sending cost on this machine. Printed, never asserted:
 //! machines differ, and the figures mean something only beside each other.
 
+mod durable;
 mod engine;
 pub mod load;
+mod machine;
+mod makespan;
+mod opening;
+mod process;
+mod stage;
 
 use clap::ValueEnum;
 
@@ -15,7 +21,8 @@ pub struct Args {
     /// What to measure; nothing named: all.
     #[arg(value_enum)]
     rows: Vec<Row>,
-    /// Also measure a million targets.
+    /// The large versions: a million targets for the engine, 20,000 durable starts, the whole
+    /// cap-bound workload. Takes half an hour.
     #[arg(long)]
     full: bool,
 }
@@ -24,6 +31,16 @@ pub struct Args {
 enum Row {
     /// Time per step of the engine alone.
     Engine,
+    /// Durable starts beside those of the same client without a store.
+    Durable,
+    /// The wait between an opening and the first start.
+    Opening,
+    /// The daemon's memory.
+    Memory,
+    /// From the start of a process with 100,000 open targets to its first request.
+    Restart,
+    /// Whole campaigns beside their lower bound, and the calls they make.
+    Makespan,
 }
 
 /// One figure beside its budget.
@@ -42,6 +59,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     for row in rows {
         let figures = match row {
             Row::Engine => engine::measure(args.full),
+            Row::Durable => context.block_on(durable::measure(args.full))?,
+            Row::Opening => context.block_on(opening::measure())?,
+            Row::Memory => context.block_on(process::memory())?,
+            Row::Restart => context.block_on(process::restart())?,
+            Row::Makespan => context.block_on(makespan::measure(args.full))?,
         };
         for figure in figures {
             print(context, &figure)?;
