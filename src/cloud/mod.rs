@@ -33,6 +33,7 @@ use request::Call;
 use transport::{Plain, Site, Transport};
 
 pub use transport::{BODY_MAX_BYTES, PAGE_MAX_BYTES, TransportError};
+pub use wire::{Unreadable, inventory_page};
 
 /// The wall clock that signatures are dated by.
 pub trait WallClock: Send + Sync {

@@ -53,6 +53,7 @@ pub struct Measured {
     pub longest: Duration,
     pub longest_input: String,
     pub reads: u64,
+    pub versions_read: u64,
     pub submits: u64,
     pub succeeded: u64,
     /// From the first intent to the last success, in virtual time.
@@ -98,9 +99,9 @@ impl Campaign {
         while self.measured.succeeded < self.load.targets as u64 && self.advance() {}
     }
 
-    /// Runs until every page of the inventory is in.
-    pub fn run_until_planned(&mut self) {
-        while self.engine.plan_is_empty() && self.advance() {}
+    /// Runs until as many versions were read as there are targets.
+    pub fn run_until_read(&mut self) {
+        while self.measured.versions_read < self.load.targets as u64 && self.advance() {}
     }
 
     /// Jumps to the next answer or timer; `false` if there is none.
@@ -196,6 +197,7 @@ impl Campaign {
                 ReadAnswer::Instance(Instance { current_task, ..self.instance(number, at) })
             }
             ReadCall::Versions { instance } => {
+                self.measured.versions_read += 1;
                 let moved = self.upgraded[number_of(instance.as_str())];
                 ReadAnswer::Versions(versions(moved.is_some_and(|end| end <= at)))
             }

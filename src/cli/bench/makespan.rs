@@ -44,7 +44,7 @@ impl Workload {
     fn rate_bound() -> Workload {
         Workload {
             name: "A (rate-bound)",
-            scale: 60,
+            scale: 100,
             targets: 2_000,
             cap: 1_000,
             task: Millis::from_mins(8),
