@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::rate::Bucket;
 use crate::engine::request::ReadId;
-use crate::engine::rows::{AttemptRow, TargetRow};
+use crate::engine::rows::{AttemptRow, Flight, TargetRow};
 use crate::engine::state::{CampaignState, PauseCauses, TargetState};
 use crate::model::policy::{CampaignPolicy, GroupKey};
 use crate::model::{
@@ -43,7 +43,9 @@ pub(super) struct TargetFacts {
 }
 
 impl TargetFacts {
+    /// As a new process finds it: its elapsed time begins at the wall clock.
     pub fn from_row(row: &TargetRow) -> TargetFacts {
+        let flight = row.detail.flight.as_deref();
         TargetFacts {
             wave: row.wave,
             state: row.state,
@@ -54,12 +56,12 @@ impl TargetFacts {
             needs_operator: row.needs_operator.is_some(),
             held: row.held_by.is_some(),
             acknowledged: row.acknowledged,
-            not_before: None,
+            not_before: row.not_before.map(|at| Steady(at.0)),
             was_uncertain: row.detail.was_uncertain,
             applied: None,
             attempt: None,
             groups: Vec::new(),
-            settled_at: None,
+            settled_at: flight.and_then(|flight| flight.settled_at).map(|at| Steady(at.0)),
         }
     }
 
@@ -94,6 +96,32 @@ pub(super) struct AttemptFacts {
     pub looked_up_to: u64,
     /// Nothing of it happened, for certain: another attempt may follow.
     pub is_definite: bool,
+}
+
+impl AttemptFacts {
+    /// As a new process finds it. Of the clean looks the row tells how many there were, the first
+    /// and the last: those between are taken to have been evenly spread.
+    pub fn from_row(row: &AttemptRow, flight: Option<&Flight>) -> AttemptFacts {
+        let at = Steady(row.intent_at.0);
+        AttemptFacts {
+            id: row.id.clone(),
+            row: None,
+            intent_at: at,
+            looks_from: flight.and_then(|flight| flight.looks_from).map_or(at, |at| Steady(at.0)),
+            clean_looks: flight.map(clean_looks).unwrap_or_default(),
+            looked_up_to: 0,
+            is_definite: row.ended_at.is_some(),
+        }
+    }
+}
+
+fn clean_looks(flight: &Flight) -> Vec<Steady> {
+    let (Some(first), Some(last)) = (flight.first_clean_at, flight.last_clean_at) else {
+        return Vec::new();
+    };
+    let steps = i64::from(flight.clean_looks.saturating_sub(1));
+    let step = (last - first).0.checked_div(steps).unwrap_or(0);
+    (0..i64::from(flight.clean_looks)).map(|number| Steady(first.0 + number * step)).collect()
 }
 
 /// Counters of one campaign, kept in step with its targets.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::facts::{InstanceFacts, Seen, TargetFacts};
+use super::facts::{AttemptFacts, InstanceFacts, Seen, TargetFacts};
 use super::table::{allows_target, campaign_after, confirms};
 use super::{Checker, Rule};
 use crate::engine::Step;
@@ -340,28 +340,23 @@ impl Checker {
                     Some(Seen { asked_at: at, number: 0, seen_at: at, what: versions.clone() });
             }
         }
+        for row in &rows.projects {
+            let facts = self.projects.entry(row.name.clone()).or_default();
+            facts.own_user = row.detail.own_user.clone();
+            facts.task_name = row.detail.task_name.clone();
+        }
         for row in &rows.freezes {
             self.freezes.insert(row.scope.clone(), row.until);
         }
+        let flights: BTreeMap<_, _> =
+            rows.targets.iter().map(|row| (&row.id, row.detail.flight.as_deref())).collect();
         for row in &rows.attempts {
-            self.adopt_attempt(row);
+            if let Some(facts) = self.targets.get_mut(&row.id.target) {
+                let flight = flights.get(&row.id.target).copied().flatten();
+                facts.attempt = Some(AttemptFacts::from_row(row, flight));
+            }
+            self.take_attempt_row(row);
         }
-    }
-
-    fn adopt_attempt(&mut self, row: &crate::engine::rows::AttemptRow) {
-        if let Some(facts) = self.targets.get_mut(&row.id.target) {
-            let at = Steady(row.intent_at.0);
-            facts.attempt = Some(super::facts::AttemptFacts {
-                id: row.id.clone(),
-                row: None,
-                intent_at: at,
-                looks_from: at,
-                clean_looks: Vec::new(),
-                looked_up_to: 0,
-                is_definite: row.ended_at.is_some(),
-            });
-        }
-        self.take_attempt_row(row);
     }
 }
 
