@@ -53,7 +53,11 @@ pub struct Health {
 pub enum NoAnswer {
     #[error("the daemon has ended")]
     Ended,
-    #[error("no answer within {} s", ANSWER_WITHIN.as_secs())]
+    /// An order may have been taken, and not be durable yet.
+    #[error(
+        "no answer within {} s, as when the store cannot be written; orders may be repeated",
+        ANSWER_WITHIN.as_secs()
+    )]
     TooSlow,
 }
 

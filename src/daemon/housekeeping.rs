@@ -1,17 +1,28 @@
 //! Chores by the clock, in UTC: nothing that an upgrade's timing depends on.
 //!
+//! Once a day the ledger is checked against itself and against the projections. What that finds is
+//! said and changes nothing: the daemon would do no better without the store it has.
+//!
 //! Windows never open from here: the crate behind this polls the wall clock and fixes a zone's
 //! offset when a chore is created. A chore only sends a message, and one that finds the last still
 //! waiting is left out.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+use crate::store::ReadOnly;
 
 /// Chores that may wait for the loop.
 const QUEUE: usize = 4;
 
 /// Second 0 of every minute.
 const EVERY_MINUTE: &str = "0 * * * * *";
+
+/// 04:17 UTC: an hour at which few other things happen.
+const EVERY_DAY: &str = "0 17 4 * * *";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chore {
@@ -27,10 +38,18 @@ pub(super) struct Clockwork {
 impl Clockwork {
     /// # Errors
     /// The crate's own.
-    pub async fn start() -> Result<(Clockwork, mpsc::Receiver<Chore>), JobSchedulerError> {
+    pub async fn start(
+        store: &Path,
+    ) -> Result<(Clockwork, mpsc::Receiver<Chore>), JobSchedulerError> {
         let (chores, due) = mpsc::channel(QUEUE);
         let inner = JobScheduler::new().await?;
         inner.add(chore(EVERY_MINUTE, Chore::CheckFiles, &chores)?).await?;
+        let store: Arc<Path> = store.into();
+        let verification = Job::new_async(EVERY_DAY, move |_, _| {
+            let store = Arc::clone(&store);
+            Box::pin(async move { verify(&store).await })
+        })?;
+        inner.add(verification).await?;
         inner.start().await?;
         Ok((Clockwork { inner }, due))
     }
@@ -55,4 +74,22 @@ fn chore(when: &str, chore: Chore, chores: &mpsc::Sender<Chore>) -> Result<Job, 
             tracing::debug!(%error, ?chore, "left out");
         }
     })
+}
+
+async fn verify(store: &Path) {
+    let found = async {
+        let store = ReadOnly::open(store).await?;
+        let found = store.verify().await;
+        store.close().await;
+        found
+    };
+    match found.await {
+        Ok(findings) if findings.is_empty() => tracing::info!("the ledger is whole"),
+        Ok(findings) => {
+            for finding in findings {
+                tracing::error!("the ledger is damaged: {finding}");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the ledger could not be checked"),
+    }
 }

@@ -146,8 +146,9 @@ impl Daemon {
         let cloud = reach(config).map_err(DaemonError::Cloud)?;
         let engine = CheckedEngine::restore(rows, options.seed.unwrap_or_else(random));
         let notifier = Notifier::start().map_err(|error| start("notifier", error))?;
-        let (clockwork, chores) =
-            Clockwork::start().await.map_err(|error| start("housekeeping", error))?;
+        let (clockwork, chores) = Clockwork::start(&config.store.path)
+            .await
+            .map_err(|error| start("housekeeping", error))?;
         Ok(assemble(
             options,
             clock,

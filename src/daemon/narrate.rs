@@ -29,27 +29,29 @@ enum Loudness {
     Detail,
 }
 
-/// Writes one line for the event, with fields to search by.
+/// Writes one line for the event, with fields to search by. Nothing is put together for a line
+/// that nobody reads.
 pub fn log(event: &Event) {
+    let loudness = loudness(&event.fact);
+    let is_read = match loudness {
+        Loudness::Warning => tracing::enabled!(tracing::Level::WARN),
+        Loudness::News => tracing::enabled!(tracing::Level::INFO),
+        Loudness::Detail => tracing::enabled!(tracing::Level::DEBUG),
+    };
+    if !is_read {
+        return;
+    }
     let campaign = event.campaign.as_ref().map(|name| name.as_str());
     let project = event.project.as_ref().map(|name| name.as_str());
     let target = event.target().map(|target| target.to_string());
     let target = target.as_deref();
     let attempt = event.attempt.as_ref().map(|attempt| attempt.to_string());
     let attempt = attempt.as_deref();
-    let (seq, actor) = (event.seq, event.actor.as_deref());
-    match loudness(&event.fact) {
-        Loudness::Warning => {
-            warn!(campaign, project, target, attempt, actor, seq, "{}", sentence(event));
-        }
-        Loudness::News => {
-            info!(campaign, project, target, attempt, actor, seq, "{}", sentence(event));
-        }
-        // The sentence is only made if somebody reads it.
-        Loudness::Detail if tracing::enabled!(tracing::Level::DEBUG) => {
-            debug!(campaign, project, target, attempt, actor, seq, "{}", sentence(event));
-        }
-        Loudness::Detail => {}
+    let (seq, actor, text) = (event.seq, event.actor.as_deref(), sentence(event));
+    match loudness {
+        Loudness::Warning => warn!(campaign, project, target, attempt, actor, seq, "{text}"),
+        Loudness::News => info!(campaign, project, target, attempt, actor, seq, "{text}"),
+        Loudness::Detail => debug!(campaign, project, target, attempt, actor, seq, "{text}"),
     }
 }
 
