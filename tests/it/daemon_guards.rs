@@ -1,10 +1,12 @@
 //! What stands between the daemon and harm: the FREEZE file, systemd's watchdog, a log nobody reads.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use tokio::net::UnixDatagram;
+use tokio::process::Command;
 
-use crate::daemon_process::{Site, Wishes, get, until, within};
+use crate::daemon_process::{Daemon, Site, Wishes, get, until, with_secrets, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_freeze_file_stops_every_start_until_it_is_gone() {
@@ -109,4 +111,57 @@ async fn a_store_that_is_swapped_under_the_daemon_ends_it_with_74() {
     assert_eq!(get(&address, "/readyz").await.0, 200);
     std::fs::rename(site.store(), site.path("elsewhere.db")).unwrap();
     assert_eq!(daemon.ended().await.code(), Some(74), "{:#?}", daemon.said);
+}
+
+/// The daemon in a mount namespace of its own, its store on a disk of two MiB, frozen.
+fn on_a_small_disk(site: &Site) -> Daemon {
+    let disk = site.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let script = r#"mount -t tmpfs -o size=2m refit-test "$0" && touch "$0/FREEZE" && exec "$@""#;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "--", "/bin/sh", "-c", script])
+        .arg(&disk)
+        .arg(env!("CARGO_BIN_EXE_refit"))
+        .args(["run", "--log-format", "json", "--config"])
+        .arg(site.config());
+    let mut command = with_secrets(command);
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    Daemon::spawn(command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_starts_nothing_and_heals_by_itself() {
+    let site = Site::new(Wishes { store: "disk/refit.db", ..Wishes::default() }).await;
+    let mut daemon = on_a_small_disk(&site);
+    daemon.says("planned").await;
+    let address = daemon.listens_on();
+    // The same place, as seen from within the namespace.
+    let root = PathBuf::from(format!("/proc/{}/root", daemon.child.id().unwrap()));
+    let disk = root.join(site.path("disk").strip_prefix("/").unwrap());
+    let ballast = disk.join("ballast");
+    fill(&ballast);
+
+    std::fs::remove_file(disk.join("FREEZE")).unwrap();
+    daemon.says("the store cannot be written; trying again").await;
+    let (status, body) = get(&address, "/readyz").await;
+    assert_eq!((status, body.contains("the store cannot be written")), (503, true), "{body}");
+    assert_eq!(get(&address, "/healthz").await.0, 200);
+    assert_eq!(site.upgrades().len(), 0, "no upgrade without a durable intent");
+
+    std::fs::remove_file(ballast).unwrap();
+    daemon.says("the store can be written again").await;
+    daemon.says("completed").await;
+    for name in ["refit.db", "refit.db-wal"] {
+        std::fs::copy(disk.join(name), site.path(name)).unwrap();
+    }
+    let said = daemon.stop().await;
+    assert_eq!(site.upgrades().len(), 3);
+    site.judge_store(&site.path("refit.db"), &said).await;
+}
+
+/// Writes until nothing more fits.
+fn fill(ballast: &Path) {
+    let mut file = std::fs::File::create(ballast).unwrap();
+    while file.write_all(&[0; 4_096]).is_ok() {}
 }

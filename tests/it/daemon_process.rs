@@ -32,6 +32,7 @@ pub struct Site {
     pub directory: tempfile::TempDir,
     pub cloud: Running,
     project_id: String,
+    store: &'static str,
 }
 
 /// One process of `refit run`.
@@ -50,11 +51,21 @@ pub struct Wishes {
     pub campaign: &'static str,
     /// Milliseconds that an upgrade takes.
     pub takes: i64,
+    pub request_timeout: &'static str,
+    /// Where the store is, below the site's directory.
+    pub store: &'static str,
 }
 
 impl Default for Wishes {
     fn default() -> Wishes {
-        Wishes { count: 3, faults: FaultProfile::calm(), campaign: "", takes: 300 }
+        Wishes {
+            count: 3,
+            faults: FaultProfile::calm(),
+            campaign: "",
+            takes: 300,
+            request_timeout: "10s",
+            store: "refit.db",
+        }
     }
 }
 
@@ -65,13 +76,14 @@ impl Site {
         let project_id = spec.projects[0].id.to_string();
         let world = World::new(spec, Knobs::default(), wishes.faults, 1);
         let cloud = start(world, SimOptions::in_memory()).await.unwrap();
-        let site = Site { directory: tempfile::tempdir().unwrap(), cloud, project_id };
-        std::fs::write(site.config(), site.toml(wishes.campaign)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let site = Site { directory, cloud, project_id, store: wishes.store };
+        std::fs::write(site.config(), site.toml(wishes.campaign, wishes.request_timeout)).unwrap();
         site
     }
 
     /// A window that is always open, rates that never hold anything up, waits of a second.
-    fn toml(&self, campaign: &str) -> String {
+    fn toml(&self, campaign: &str, request_timeout: &str) -> String {
         let url = self.cloud.url();
         format!(
             r#"
@@ -91,7 +103,7 @@ iam_endpoint = "{url}"
 upgrade_rate = {{ per_second = 20, burst = 20 }}
 read_rate = {{ per_second = 100, burst = 100 }}
 poll_interval = "1s"
-request_timeout = "10s"
+request_timeout = "{request_timeout}"
 [windows.always]
 cron = "* * * * *"
 duration = "10m"
@@ -119,7 +131,7 @@ name = "all"
     }
 
     pub fn store(&self) -> PathBuf {
-        self.path("refit.db")
+        self.path(self.store)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -129,16 +141,8 @@ name = "all"
     /// The binary under test with these arguments, the file and nothing of the machine's.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_refit"));
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(self.config())
-            .env_clear()
-            .env("ACCESS_KEY", "SIMULATEDFLEET")
-            .env("SECRET_KEY", SECRET)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
+        command.args(arguments).arg("--config").arg(self.config());
+        with_secrets(command)
     }
 
     /// `refit run` with its log as JSON, ready.
@@ -155,10 +159,8 @@ name = "all"
     /// `refit run` as it begins.
     pub fn launch(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Daemon {
         let mut command = self.command(&["run", "--log-format", "json"]);
-        let mut child =
-            change(command.stderr(Stdio::piped())).spawn().expect("the binary under test runs");
-        let stderr = child.stderr.take().expect("it was asked for");
-        Daemon { child, lines: BufReader::new(stderr).lines(), said: Vec::new() }
+        change(&mut command);
+        Daemon::spawn(command)
     }
 
     /// Runs another command of the binary to its end.
@@ -200,8 +202,22 @@ name = "all"
         config::load(&self.config(), &TestEnvironment).unwrap()
     }
 
+    /// Every target has ended.
+    pub async fn is_done(&self) -> bool {
+        // A store that is just being made cannot be read yet.
+        let Ok(store) = ReadOnly::open(&self.store()).await else { return false };
+        let rows = store.load().await.unwrap();
+        store.close().await;
+        !rows.targets.is_empty() && rows.targets.iter().all(|target| target.state.is_terminal())
+    }
+
     /// Judges everything that happened here by the rules, after the last process has ended.
     pub async fn judge(&self, outputs: &[Value]) {
+        self.judge_store(&self.store(), outputs).await;
+    }
+
+    /// The same with a copy of the store.
+    pub async fn judge_store(&self, store: &Path, outputs: &[Value]) {
         let mut evidence = Evidence {
             settings: self.loaded().config.settings,
             lines: self.cloud.lines(),
@@ -213,26 +229,51 @@ name = "all"
             secrets: vec![SECRET.into()],
             ..Evidence::default()
         };
-        judge::load_store(&self.store(), &mut evidence).await.unwrap();
+        judge::load_store(store, &mut evidence).await.unwrap();
         let verdict = judge::judge(&evidence);
         assert!(!verdict.is_broken(), "{verdict:#?}");
-        let store = ReadOnly::open(&self.store()).await.unwrap();
+        let store = ReadOnly::open(store).await.unwrap();
         assert_eq!(store.verify().await.unwrap(), []);
     }
 }
 
+/// With the secrets of the file and nothing else of the machine's environment.
+pub fn with_secrets(mut command: Command) -> Command {
+    command
+        .env_clear()
+        .env("ACCESS_KEY", "SIMULATEDFLEET")
+        .env("SECRET_KEY", SECRET)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
 impl Daemon {
+    /// Starts a command that ends as `refit run --log-format json`.
+    pub fn spawn(mut command: Command) -> Daemon {
+        let spawned = command.stderr(Stdio::piped()).spawn();
+        let mut child = spawned.expect("the binary under test runs");
+        let stderr = child.stderr.take().expect("it was asked for");
+        Daemon { child, lines: BufReader::new(stderr).lines(), said: Vec::new() }
+    }
+
     /// Waits for a log line whose message contains this, and returns it.
     pub async fn says(&mut self, part: &str) -> Value {
+        match self.says_or_ends(part).await {
+            Some(line) => line,
+            None => panic!("it ended without {part:?}: {:#?}", self.said),
+        }
+    }
+
+    /// The same; `None` if it ends before.
+    pub async fn says_or_ends(&mut self, part: &str) -> Option<Value> {
         loop {
-            let Some(line) = within(self.lines.next_line()).await.unwrap() else {
-                panic!("it ended without {part:?}: {:#?}", self.said);
-            };
+            let line = within(self.lines.next_line()).await.unwrap()?;
             let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
             self.said.push(line);
             let line = self.said.last().unwrap();
             if message(line).contains(part) {
-                return line.clone();
+                return Some(line.clone());
             }
         }
     }

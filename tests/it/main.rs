@@ -19,6 +19,7 @@ mod config_limits;
 mod config_load;
 mod config_secrets;
 mod daemon_guards;
+mod daemon_kills;
 mod daemon_orders;
 mod daemon_process;
 mod daemon_run;
