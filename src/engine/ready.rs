@@ -281,3 +281,110 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::index::ProjectIx;
+    use super::*;
+
+    const KEY: QueueKey = QueueKey { project: ProjectIx(0), wave: 0 };
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        /// Takes the best target and occupies its groups.
+        Take,
+        /// Gives back the groups of the n-th taken target.
+        GiveBack(usize),
+        /// Puts the n-th taken target's slot back into the queue (a refused start).
+        Requeue(usize),
+        /// Removes the n-th waiting target (held, skipped).
+        Remove(usize),
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![
+            4 => Just(Act::Take),
+            2 => (0..50usize).prop_map(Act::GiveBack),
+            1 => (0..50usize).prop_map(Act::Requeue),
+            1 => (0..50usize).prop_map(Act::Remove),
+        ];
+        prop::collection::vec(act, 1..200)
+    }
+
+    /// Targets with up to three groups each, some groups large, some small.
+    fn targets() -> impl Strategy<Value = Vec<Vec<u32>>> {
+        let groups = prop::collection::vec(prop_oneof![0..2u32, 2..20u32], 0..3);
+        prop::collection::vec(groups, 1..120)
+    }
+
+    /// The same question, answered by looking at every waiting target.
+    fn best_by_hand(
+        ready: &Ready,
+        waiting: &BTreeSet<(u64, TargetIx)>,
+        lanes: &[LaneIx],
+    ) -> Option<TargetIx> {
+        let mut fits = waiting.iter().filter(|(_, ix)| ready.full_group(lanes[ix.at()]).is_none());
+        fits.next().map(|&(_, ix)| ix)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn the_first_is_always_the_best_whose_groups_have_room(
+            targets in targets(), limits in prop::collection::vec(1..4u32, 20), acts in acts(),
+        ) {
+            let mut ready = Ready::default();
+            let lanes: Vec<LaneIx> = targets
+                .iter()
+                .map(|groups| {
+                    let groups = groups
+                        .iter()
+                        .map(|&group| ready.group(&format!("g{group}"), limits[group as usize]));
+                    let groups = groups.collect();
+                    ready.lane(groups)
+                })
+                .collect();
+            // Ranks that do not follow the order of insertion.
+            let rank = |ix: TargetIx| u64::from(ix.0) * 7_919 % 1_009;
+            let mut waiting = BTreeSet::new();
+            for ix in (0..targets.len() as u32).map(TargetIx) {
+                ready.insert(KEY, lanes[ix.at()], rank(ix), ix);
+                waiting.insert((rank(ix), ix));
+            }
+            let mut taken: Vec<TargetIx> = Vec::new();
+            for act in acts {
+                prop_assert_eq!(ready.first(KEY), best_by_hand(&ready, &waiting, &lanes));
+                match act {
+                    Act::Take => {
+                        if let Some(ix) = ready.first(KEY) {
+                            ready.remove(KEY, lanes[ix.at()], rank(ix), ix);
+                            waiting.remove(&(rank(ix), ix));
+                            ready.occupy(lanes[ix.at()]);
+                            taken.push(ix);
+                        }
+                    }
+                    Act::GiveBack(n) if !taken.is_empty() => {
+                        let ix = taken.remove(n % taken.len());
+                        ready.release(lanes[ix.at()]);
+                    }
+                    Act::Requeue(n) if !taken.is_empty() => {
+                        let ix = taken.remove(n % taken.len());
+                        ready.release(lanes[ix.at()]);
+                        ready.insert(KEY, lanes[ix.at()], rank(ix), ix);
+                        waiting.insert((rank(ix), ix));
+                    }
+                    Act::Remove(n) if !waiting.is_empty() => {
+                        let at = n % waiting.len();
+                        let (by, ix) = *waiting.iter().nth(at).expect("below the length");
+                        ready.remove(KEY, lanes[ix.at()], by, ix);
+                        waiting.remove(&(by, ix));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
