@@ -116,3 +116,100 @@ fn planned(campaign: &CampaignPlan, target: &PlannedTarget) -> Value {
     }
     Value::Object(fields)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::{Fact, Hold, HoldKind, Scope};
+    use crate::model::{AnswerNote, Millis};
+
+    use super::*;
+
+    /// An instant and a duration that nothing else in a view looks like.
+    const INSTANT: Wall = Wall(1_796_000_123_456);
+    const DURATION: Millis = Millis(987_654_321);
+
+    fn happened(fact: Fact) -> String {
+        let event = Event {
+            seq: 1,
+            at: INSTANT,
+            campaign: Some("weekly".into()),
+            project: Some("sg".into()),
+            instance: Some("i-1".into()),
+            attempt: None,
+            actor: None,
+            comment: None,
+            state: None,
+            fact,
+        };
+        super::event(&event).to_string()
+    }
+
+    #[test]
+    fn every_instant_and_duration_of_an_event_is_readable() {
+        let note = AnswerNote::default;
+        let facts = [
+            Fact::NotSent { note: note(), project_backoff_until: INSTANT },
+            Fact::Throttled { limit: None, until: INSTANT, note: note() },
+            Fact::Conflict { count: 1, not_before: INSTANT, note: note() },
+            Fact::BecameUncertain {
+                why: "500".into(),
+                earliest_resend: INSTANT,
+                number: 1,
+                of: 4,
+                note: note(),
+            },
+            Fact::Overdue { after: DURATION },
+            Fact::Settling { until: INSTANT },
+            Fact::BakeStarted { wave: 0, until: INSTANT },
+            Fact::WindowMissed { open: INSTANT, close: INSTANT, windows: Vec::new() },
+            Fact::ClockStepped { offset: DURATION },
+            Fact::Frozen { scope: Scope::All, until: Some(INSTANT) },
+        ];
+        for fact in facts {
+            let text = happened(fact);
+            assert!(!text.contains("1796000123456"), "{text}");
+            assert!(text.contains("\"target\":\"weekly/sg/i-1\""), "{text}");
+            let durations = text.matches("987654321").count();
+            assert_eq!(durations, text.matches("_ms\":987654321").count(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_shows_freezes_as_objects() {
+        let status = Status { freezes: vec![(Scope::All, Some(INSTANT))], ..Status::default() };
+        let value = super::status(&status);
+        assert_eq!(value["freezes"][0]["scope"], "all");
+        assert_eq!(value["freezes"][0]["until"], INSTANT.rfc3339());
+    }
+
+    #[test]
+    fn a_blocked_target_carries_its_hold_with_readable_instants() {
+        let hold = Hold {
+            kind: HoldKind::Credential,
+            detail: "refused".into(),
+            since: Some(INSTANT),
+            earliest: None,
+            next_command: None,
+        };
+        let target = PlannedTarget {
+            project: "sg".into(),
+            instance: "i-1".into(),
+            name: "cache".into(),
+            wave: 0,
+            verdict: PlanVerdict::Blocked { hold },
+        };
+        let campaign = CampaignPlan {
+            name: "weekly".into(),
+            digest: "d".into(),
+            complete: true,
+            selection_empty: false,
+            waves: vec!["all".into()],
+            targets: vec![target],
+        };
+        let value = plan(&Plan { at: INSTANT, campaigns: vec![campaign] });
+        let target = &value["campaigns"][0]["targets"][0];
+        assert_eq!((&target["verdict"], &target["wave"]), (&"blocked".into(), &"all".into()));
+        assert_eq!(target["hold"]["since"], INSTANT.rfc3339());
+        assert_eq!(target["target"], "weekly/sg/i-1");
+    }
+}

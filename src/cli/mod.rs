@@ -92,6 +92,10 @@ pub struct Context {
 }
 
 impl Context {
+    fn new(globals: Globals) -> Context {
+        Context { site: Site::find(&globals), output: Output::new(&globals), globals }
+    }
+
     /// Runs a command that waits for something.
     ///
     /// # Errors
@@ -122,11 +126,7 @@ pub fn main() -> Exit {
         }
     };
     cli.globals.color.apply();
-    let context = Context {
-        site: Site::find(&cli.globals),
-        output: Output::new(&cli.globals),
-        globals: cli.globals,
-    };
+    let context = Context::new(cli.globals);
     dispatch(cli.command, &context).unwrap_or_else(|failure| {
         report(&failure, &context.output);
         failure.exit

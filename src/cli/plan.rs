@@ -180,7 +180,7 @@ fn runs(verdict: &PlanVerdict) -> String {
 fn verdict(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
     match verdict {
         PlanVerdict::Upgrade { interval: Some(interval), .. } if interval.open <= now => {
-            "from now, in its wave".to_owned()
+            "from now".to_owned()
         }
         PlanVerdict::Upgrade { interval: Some(interval), .. } => {
             format!("from {}", clock.show_date(interval.open))
@@ -202,4 +202,69 @@ fn verdict(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
 
 fn line(text: &mut String, content: &str) {
     writeln!(text, "{content}").expect("a string takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::engine::Reason;
+
+    use super::super::Cli;
+    use super::*;
+
+    fn target(name: &str, verdict: PlanVerdict) -> PlannedTarget {
+        let instance = format!("id-of-{}", name.len()).into();
+        PlannedTarget { project: "sg".into(), instance, name: name.into(), wave: 0, verdict }
+    }
+
+    fn shown(targets: Vec<PlannedTarget>) -> String {
+        let cli = Cli::try_parse_from(["refit", "plan", "--utc"]).unwrap();
+        let campaign = CampaignPlan {
+            name: "weekly".into(),
+            digest: "d1".into(),
+            complete: true,
+            selection_empty: false,
+            waves: vec!["canary".into()],
+            targets,
+        };
+        let plan = Plan { at: Wall(0), campaigns: vec![campaign] };
+        to_human(&plan, &Context::new(cli.globals))
+    }
+
+    fn upgrade() -> PlanVerdict {
+        let interval = IntervalView {
+            open: Wall(3_600_000),
+            close: Wall(7_200_000),
+            last_start: Wall(5_400_000),
+            windows: vec!["night".into()],
+        };
+        PlanVerdict::Upgrade { engine: Some("6.0.1".into()), proxy: None, interval: Some(interval) }
+    }
+
+    #[test]
+    fn a_plan_tells_each_verdict_and_counts_them() {
+        let skipped = PlanVerdict::Skipped { reason: Reason::SingleNode };
+        let text = shown(vec![target("old", skipped), target("cache-1", upgrade())]);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert_eq!(lines[0], "campaign weekly: 1 to upgrade, 1 skipped");
+        assert_eq!(lines[1], "  wave canary: 1 in sg");
+        assert_eq!(lines[2], "    from Thu 1970-01-01 01:00 UTC, last start 01:30");
+        assert!(text.contains("from 1970-01-01 01:00 UTC"), "{text}");
+        assert!(lines.last().unwrap().ends_with("skipped: single_node"), "{text}");
+    }
+
+    #[test]
+    fn a_name_from_the_cloud_cannot_drive_the_terminal() {
+        let text = shown(vec![target("evil\u{1b}[2J\nname", upgrade())]);
+        assert!(text.contains("evil\\u{1b}[2J\\nname"), "{text}");
+    }
+
+    #[test]
+    fn equal_names_are_told_apart_by_their_ids() {
+        let mut twin = target("cache", upgrade());
+        twin.instance = "id-of-twin".into();
+        let text = shown(vec![target("cache", upgrade()), twin]);
+        assert!(text.contains("cache (id-of-5)") && text.contains("cache (id-of-twin)"), "{text}");
+    }
 }

@@ -19,8 +19,11 @@ use super::failure::Failure;
 use super::source::store_failure;
 use super::{Context, escape, settings};
 
-/// How often progress is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often progress is looked at: a plan of 100,000 targets takes the loop some milliseconds.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How often a log or a pipe is told of progress.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A fleet of which nothing new is learned for so long is out of reach: longer than a whole
 /// request with its retries.
@@ -149,28 +152,33 @@ fn daemon_failure(error: DaemonError) -> Failure {
     }
 }
 
-/// One line on standard error that grows; only for a terminal.
+/// How far the reading has come, on standard error: one line that changes on a terminal, else a
+/// line now and then.
 struct Progress {
-    is_shown: bool,
+    is_terminal: bool,
+    told_at: Instant,
 }
 
 impl Progress {
     fn new() -> Progress {
-        Progress { is_shown: std::io::stderr().is_terminal() }
+        Progress { is_terminal: std::io::stderr().is_terminal(), told_at: Instant::now() }
     }
 
-    fn show(&self, (sweeps, targets, read): (u64, usize, usize)) {
-        if self.is_shown {
-            let what = match targets {
-                0 => format!("listing instances, {sweeps} sweeps done"),
-                _ => format!("{read} of {targets} targets read"),
-            };
+    fn show(&mut self, (sweeps, targets, read): (u64, usize, usize)) {
+        let what = match targets {
+            0 => format!("listing instances: {sweeps} sweeps done"),
+            _ => format!("reading versions: {read} of {targets} targets"),
+        };
+        if self.is_terminal {
             anstream::eprint!("\r{what:<60}");
+        } else if self.told_at.elapsed() >= TELL_EVERY {
+            self.told_at = Instant::now();
+            anstream::eprintln!("{what}");
         }
     }
 
-    fn end(&mut self) {
-        if std::mem::take(&mut self.is_shown) {
+    fn end(&self) {
+        if self.is_terminal {
             anstream::eprint!("\r{:<60}\r", "");
         }
     }

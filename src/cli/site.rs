@@ -34,7 +34,11 @@ impl Site {
             .ok()
             .and_then(|text| text.parse::<toml::Table>().ok())
             .unwrap_or_default();
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        // systemd separates several directories by colons; the first is meant.
+        let variable = |name: &str| {
+            let value = std::env::var(name).ok()?;
+            value.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
+        };
         Site::from_file(globals, &file, variable)
     }
 

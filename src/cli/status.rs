@@ -110,7 +110,11 @@ fn to_human(status: &Status, context: &Context) -> String {
         text.push_str(&table(status, context));
     }
     for campaign in &status.campaigns {
-        details(&mut text, campaign, status.at, clock);
+        let details = details(campaign, status.at, clock);
+        if !details.is_empty() {
+            line(&mut text, &format!("\n{}", escape::line(campaign.name.as_str())));
+            text.push_str(&details);
+        }
     }
     for project in &status.projects {
         troubles(&mut text, project, clock);
@@ -158,13 +162,13 @@ fn wave(campaign: &CampaignStatus) -> String {
 }
 
 /// What the table cannot say: one line each, and only where there is something to say.
-fn details(text: &mut String, campaign: &CampaignStatus, now: Wall, clock: &Clock) {
-    line(text, &format!("\n{}", escape::line(campaign.name.as_str())));
+fn details(campaign: &CampaignStatus, now: Wall, clock: &Clock) -> String {
+    let mut text = String::new();
+    let mut say = |key: &str, what: String| line(&mut text, &format!("  {key:<9} {what}"));
     if campaign.selection_empty {
-        line(text, "  selects no instance: refit check --effective shows what it selects by");
-        return;
+        say("empty", "selects no instance: refit check --effective shows by what".to_owned());
+        return text;
     }
-    let mut say = |key: &str, what: String| line(text, &format!("  {key:<9} {what}"));
     let is_over = campaign.state.is_some_and(CampaignState::is_over);
     if !is_over {
         for window in windows(campaign, now, clock) {
@@ -202,6 +206,7 @@ fn details(text: &mut String, campaign: &CampaignStatus, now: Wall, clock: &Cloc
         let detail = escape::line(&hold.detail);
         say("waits", format!("{}: {detail}{earliest}", hold.kind.word()));
     }
+    text
 }
 
 /// The running or next interval; with the projects that share it, where they differ.

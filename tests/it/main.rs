@@ -2,6 +2,7 @@
 
 mod calendar;
 mod cli_check;
+mod cli_fleet;
 mod cli_process;
 mod cli_usage;
 mod cli_windows;

@@ -1,0 +1,217 @@
+//! The commands against a simulated fleet: with a daemon, and with nothing but its store.
+
+use std::fs;
+
+use serde_json::Value;
+use sqlx::{Connection, Executor};
+
+use crate::cli_process::Ran;
+use crate::daemon_process::{Site, Wishes, within};
+
+/// Long enough that nothing ends while a test looks.
+const FOREVER: i64 = 600_000;
+
+async fn refit(site: &Site, arguments: &[&str]) -> Ran {
+    let mut command = site.command(arguments);
+    let output = within(command.env("COLUMNS", "80").output()).await.unwrap();
+    Ran {
+        exit: output.status.code().expect("it exits by itself"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+async fn json(site: &Site, arguments: &[&str]) -> Value {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--format", "json"]).collect();
+    let ran = refit(site, &arguments).await;
+    assert_eq!(ran.exit, 0, "{arguments:?}: {}", ran.stderr);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+fn has_keys(value: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(value.get(key).is_some(), "{key} in {value}");
+    }
+}
+
+fn fits_80_columns(ran: &Ran) {
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+}
+
+/// Every question that is answered with or without a daemon.
+async fn questions_are_answered(site: &Site) {
+    let status = json(site, &["status"]).await;
+    has_keys(&status, &["at", "campaigns", "projects", "freezes", "doubts"]);
+    has_keys(
+        &status["campaigns"][0],
+        &["name", "state", "counts", "in_flight", "wave_name", "waves", "intervals", "hold"],
+    );
+    let human = refit(site, &["status"]).await;
+    assert_eq!(human.exit, 0, "{}", human.stderr);
+    assert!(human.stdout.contains("weekly"), "{}", human.stdout);
+    fits_80_columns(&human);
+
+    let why = json(site, &["why", "fleet-0001"]).await;
+    has_keys(&why, &["target", "name", "state", "reason", "hold"]);
+    has_keys(&why["hold"], &["kind", "detail", "since", "earliest", "next_command"]);
+    let by_id = json(site, &["why", why["target"].as_str().unwrap()]).await;
+    assert_eq!(by_id["name"], "fleet-0001");
+    let human = refit(site, &["why", "fleet-0001"]).await;
+    let kind = why["hold"]["kind"].as_str().unwrap();
+    assert!(human.stdout.contains(&format!("because   {kind}: ")), "{}", human.stdout);
+
+    let unknown = refit(site, &["why", "fleet-0007"]).await;
+    assert_eq!((unknown.exit, unknown.stdout.as_str()), (2, ""));
+    assert!(unknown.stderr.contains("did you mean fleet-000"), "{}", unknown.stderr);
+
+    let events = refit(site, &["events", "--kind", "target_planned", "--format", "json"]).await;
+    assert_eq!((events.exit, events.stdout.lines().count()), (0, 3), "{}", events.stderr);
+    let event: Value = serde_json::from_str(events.stdout.lines().next().unwrap()).unwrap();
+    has_keys(&event, &["seq", "at", "event", "target", "state"]);
+    assert!(event["at"].as_str().unwrap().ends_with('Z'), "{event}");
+    let one = refit(site, &["events", "--target", "fleet-0001", "--since", "1h"]).await;
+    assert!(one.stdout.contains("weekly/fleet/fleet-0001"), "{}", one.stdout);
+    assert!(!one.stdout.contains("fleet-0002"), "{}", one.stdout);
+    let unknown = refit(site, &["events", "--campaign", "weakly"]).await;
+    assert_eq!(unknown.exit, 2);
+    assert!(unknown.stderr.contains("did you mean weekly?"), "{}", unknown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_daemon_a_plan_reads_the_fleet_and_upgrades_nothing() {
+    let site = Site::new(Wishes::default()).await;
+    let nothing = refit(&site, &["status"]).await;
+    assert_eq!(nothing.exit, 69, "neither daemon nor store: {}", nothing.stderr);
+    assert!(nothing.stderr.contains("refit.sock"), "{}", nothing.stderr);
+
+    let human = refit(&site, &["plan"]).await;
+    assert_eq!(human.exit, 0, "{}", human.stderr);
+    assert!(human.stdout.contains("campaign weekly: 3 to upgrade"), "{}", human.stdout);
+    fits_80_columns(&human);
+    let plan = json(&site, &["plan", "--campaign", "weekly"]).await;
+    has_keys(&plan["campaigns"][0], &["name", "digest", "complete", "waves", "targets"]);
+    let target = &plan["campaigns"][0]["targets"][0];
+    has_keys(target, &["target", "project", "instance", "name", "wave", "verdict", "engine"]);
+    assert_eq!(target["verdict"], "upgrade");
+    has_keys(&target["interval"], &["open", "close", "last_start", "windows"]);
+    assert!(site.upgrades().is_empty(), "a plan starts nothing");
+
+    let status = refit(&site, &["status"]).await;
+    assert!(status.stderr.contains("No daemon is running"), "{}", status.stderr);
+    assert!(status.stdout.contains("nothing starts: no daemon is running"), "{}", status.stdout);
+    questions_are_answered(&site).await;
+    let verified = refit(&site, &["store", "verify"]).await;
+    assert_eq!(verified.exit, 0, "{verified:?}");
+    site.judge(&[human.stdout.into(), human.stderr.into()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_daemon_answers_every_question_with_one_voice() {
+    let campaign = "max_in_flight = 1\n";
+    let site = Site::new(Wishes { takes: FOREVER, campaign, ..Wishes::default() }).await;
+    let mut daemon = site.run().await;
+    daemon.says("accepted").await;
+    questions_are_answered(&site).await;
+    let plan = json(&site, &["plan"]).await;
+    let targets = plan["campaigns"][0]["targets"].as_array().unwrap();
+    assert_eq!(targets.iter().filter(|target| target["verdict"] == "state").count(), 1);
+    let status = refit(&site, &["status"]).await;
+    assert!(status.stdout.contains("1 running"), "{}", status.stdout);
+    assert_eq!(status.stderr, "");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_idempotent_and_what_makes_no_sense_is_exit_75() {
+    let campaign = "max_in_flight = 1\n";
+    let site = Site::new(Wishes { takes: FOREVER, campaign, ..Wishes::default() }).await;
+    let mut daemon = site.run().await;
+    daemon.says("accepted").await;
+    let plan = json(&site, &["plan"]).await;
+    let targets = plan["campaigns"][0]["targets"].as_array().unwrap();
+    let sent = targets.iter().find(|target| target["verdict"] == "state").unwrap();
+    let waiting = targets.iter().find(|target| target["verdict"] != "state").unwrap();
+    let (sent, waiting) = (sent["name"].as_str().unwrap(), waiting["name"].as_str().unwrap());
+    for (order, exit) in [
+        (vec!["pause", "weekly"], 0),
+        (vec!["resume", "weekly"], 0),
+        (vec!["freeze", "--campaign", "weekly", "--until", "2h"], 0),
+        (vec!["unfreeze", "--campaign", "weekly"], 0),
+        (vec!["hold", waiting, "--reason", "vip"], 0),
+        (vec!["release", waiting], 0),
+        (vec!["skip", waiting], 0),
+        (vec!["retry", waiting], 0),
+        (vec!["skip", sent], 75),
+        (vec!["promote", "weekly"], 75),
+        (vec!["pause", "weekyl"], 2),
+        (vec!["resume", "--project", "flete"], 2),
+        (vec!["skip", "fleet-9999"], 2),
+        (vec!["freeze", "--all", "--until", "2001-01-01"], 2),
+    ] {
+        for _ in 0..2 {
+            let ran = refit(&site, &order).await;
+            assert_eq!(ran.exit, exit, "{order:?}: {ran:?}");
+            assert!(ran.stdout.is_empty() != (exit == 0), "{order:?}: {ran:?}");
+        }
+    }
+    let reply = json(&site, &["pause", "weekly"]).await;
+    assert_eq!((&reply["result"], &reply["changed"]), (&"done".into(), &true.into()));
+    let aborted = refit(&site, &["abort", "weekly"]).await;
+    assert_eq!(aborted.exit, 0);
+    assert!(aborted.stderr.contains("cannot be cancelled"), "{}", aborted.stderr);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_a_wrong_key_is_exit_77_after_at_most_two_requests() {
+    let site = Site::new(Wishes::default()).await;
+    let mut command = site.command(&["plan"]);
+    let output = within(command.env("SECRET_KEY", "wrong-secret").output()).await.unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(said.contains("project fleet") && !said.contains("wrong-secret"), "{said}");
+    assert!(site.cloud.lines().len() <= 2, "{:?}", site.cloud.lines());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_another_process_holds_is_exit_73() {
+    let site = Site::new(Wishes { takes: FOREVER, ..Wishes::default() }).await;
+    let daemon = site.run().await;
+    fs::remove_file(site.path("refit.sock")).unwrap();
+    for command in [["plan", "--utc"].as_slice(), &["store", "init", "--accept-loss"]] {
+        let ran = refit(&site, command).await;
+        assert_eq!(ran.exit, 73, "{command:?}: {ran:?}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_store_is_exit_74_and_begins_anew_only_on_demand() {
+    let site = Site::new(Wishes::default()).await;
+    assert_eq!(refit(&site, &["plan"]).await.exit, 0);
+    fs::write(site.store(), "no database").unwrap();
+    for command in [["status"].as_slice(), &["plan"], &["store", "verify"], &["events"]] {
+        let ran = refit(&site, command).await;
+        assert_eq!((ran.exit, ran.stdout.as_str()), (74, ""), "{command:?}: {ran:?}");
+        assert!(ran.stderr.contains("store init --accept-loss"), "{command:?}: {}", ran.stderr);
+    }
+    assert_eq!(refit(&site, &["store", "init"]).await.exit, 2, "it wants to be asked for");
+    let anew = json(&site, &["store", "init", "--accept-loss"]).await;
+    assert!(!anew["moved"].as_array().unwrap().is_empty(), "{anew}");
+    assert_eq!(refit(&site, &["plan"]).await.exit, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_a_newer_version_is_exit_76() {
+    let site = Site::new(Wishes::default()).await;
+    assert_eq!(refit(&site, &["plan"]).await.exit, 0);
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}?mode=rw", site.store().display());
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    connection.execute("insert into migrations values (9999, '', 0)").await.unwrap();
+    connection.close().await.unwrap();
+    for command in [["status"].as_slice(), &["plan"], &["events"]] {
+        let ran = refit(&site, command).await;
+        assert_eq!(ran.exit, 76, "{command:?}: {ran:?}");
+    }
+}
