@@ -104,12 +104,15 @@ pub fn align_numbers(table: &mut Table, columns: &[usize]) {
     }
 }
 
-/// Keeps columns whole that would mean nothing in pieces: times, ids, states.
+/// A cell that is wider than this may be broken after all.
+const WHOLE_WIDTH: u16 = 36;
+
+/// Keeps columns whole that would mean nothing in pieces: times, names, states.
 pub fn keep_whole(table: &mut Table, columns: &[usize]) {
     let widths = table.column_max_content_widths();
     for index in columns {
         if let (Some(column), Some(width)) = (table.column_mut(*index), widths.get(*index)) {
-            let padded = width.saturating_add(2);
+            let padded = (*width).min(WHOLE_WIDTH).saturating_add(2);
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(padded)));
         }
     }

@@ -83,8 +83,8 @@ fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Con
         line(text, &format!("  {wave}"));
     }
     line(text, &format!("  digest {}", campaign.digest));
-    text.push('\n');
-    text.push_str(&table(campaign, now, context));
+    text.push_str(&upgrades(campaign, now, context));
+    text.push_str(&left_out(campaign, now, context));
 }
 
 fn totals(campaign: &CampaignPlan) -> String {
@@ -138,35 +138,60 @@ fn open_now(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
     format!("is open, last start {}", clock.show_near(interval.last_start, now))
 }
 
-fn table(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
+/// Those that will be upgraded or already are, in the order in which they start.
+fn upgrades(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
     let mut table = context.output.table(&["INSTANCE", "PROJECT", "WAVE", "RUNS", "VERDICT"]);
-    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    for target in &campaign.targets {
-        *names.entry(&target.name).or_default() += 1;
-    }
-    let mut targets: Vec<&PlannedTarget> = campaign.targets.iter().collect();
-    // What will be skipped comes last; the order of the plan stays otherwise.
-    targets.sort_by_key(|target| matches!(target.verdict, PlanVerdict::Skipped { .. }));
-    for target in targets {
-        // An id is only worth its width where the name does not tell targets apart.
-        let instance = match names[&*target.name] {
-            1 => target.name.to_string(),
-            _ => format!("{} ({})", target.name, target.instance),
-        };
-        let wave = match target.verdict {
-            PlanVerdict::Skipped { .. } => "-",
-            _ => campaign.waves.get(target.wave as usize).map_or("?", |name| &**name),
-        };
+    let names = Names::of(campaign);
+    for target in campaign.targets.iter().filter(|target| !is_left_out(target)) {
         table.add_row([
-            output::cell(instance),
+            output::cell(names.name(target)),
             output::cell(target.project.as_str()),
-            output::cell(wave),
+            output::cell(campaign.waves.get(target.wave as usize).map_or("?", |name| &**name)),
             output::cell(runs(&target.verdict)),
             Cell::new(verdict(&target.verdict, now, &context.site.clock)),
         ]);
     }
     output::keep_whole(&mut table, &[0, 1, 2, 3]);
-    output::render(&table)
+    if table.is_empty() { String::new() } else { format!("\n{}", output::render(&table)) }
+}
+
+/// Those that will not be, and why.
+fn left_out(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
+    let mut table = context.output.table(&["INSTANCE", "PROJECT", "VERDICT"]);
+    let names = Names::of(campaign);
+    for target in campaign.targets.iter().filter(|target| is_left_out(target)) {
+        table.add_row([
+            output::cell(names.name(target)),
+            output::cell(target.project.as_str()),
+            Cell::new(verdict(&target.verdict, now, &context.site.clock)),
+        ]);
+    }
+    output::keep_whole(&mut table, &[0, 1]);
+    if table.is_empty() { String::new() } else { format!("\n{}", output::render(&table)) }
+}
+
+fn is_left_out(target: &PlannedTarget) -> bool {
+    matches!(target.verdict, PlanVerdict::Skipped { .. } | PlanVerdict::Blocked { .. })
+}
+
+/// How often each name occurs: an id is only worth its width where a name is not enough.
+struct Names<'a>(BTreeMap<&'a str, usize>);
+
+impl<'a> Names<'a> {
+    fn of(campaign: &'a CampaignPlan) -> Names<'a> {
+        let mut names = BTreeMap::new();
+        for target in &campaign.targets {
+            *names.entry(&*target.name).or_default() += 1;
+        }
+        Names(names)
+    }
+
+    fn name(&self, target: &PlannedTarget) -> String {
+        match self.0.get(&*target.name) {
+            Some(1) => target.name.to_string(),
+            _ => format!("{} ({})", target.name, target.instance),
+        }
+    }
 }
 
 fn runs(verdict: &PlanVerdict) -> String {

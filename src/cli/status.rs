@@ -140,7 +140,7 @@ fn table(status: &Status, context: &Context) -> String {
             Cell::new(left_out),
         ]);
     }
-    output::keep_whole(&mut table, &[1, 3, 4, 5, 6, 7]);
+    output::keep_whole(&mut table, &[1, 2, 3, 4, 5, 6, 7]);
     output::render(&table)
 }
 
@@ -157,7 +157,7 @@ fn wave(campaign: &CampaignStatus) -> String {
     match campaign.state {
         None => "-".to_owned(),
         Some(state) if state.is_over() => "-".to_owned(),
-        Some(_) => format!("{} ({}/{})", campaign.wave_name, campaign.wave + 1, campaign.waves),
+        Some(_) => format!("{} {}/{}", campaign.wave_name, campaign.wave + 1, campaign.waves),
     }
 }
 
@@ -169,6 +169,7 @@ fn details(campaign: &CampaignStatus, now: Wall, clock: &Clock) -> String {
         say("empty", "selects no instance: refit check --effective shows by what".to_owned());
         return text;
     }
+    let name = &campaign.name;
     let is_over = campaign.state.is_some_and(CampaignState::is_over);
     if !is_over {
         for window in windows(campaign, now, clock) {
@@ -182,15 +183,16 @@ fn details(campaign: &CampaignStatus, now: Wall, clock: &Clock) -> String {
         say("in flight", in_flight(campaign));
     }
     if campaign.strikes > 0 {
-        say("strikes", format!("{} failures count towards the budget", campaign.strikes));
+        let command = format!("refit events --campaign {name} --kind failed");
+        say("strikes", format!("{} towards the failure budget: {command}", campaign.strikes));
     }
-    let name = &campaign.name;
     if campaign.overdue > 0 {
-        say("overdue", format!("{}: refit events --kind overdue", campaign.overdue));
+        let command = format!("refit events --campaign {name} --kind overdue");
+        say("overdue", format!("{}: {command}", campaign.overdue));
     }
     if campaign.needs_operator > 0 {
         let command = format!("refit events --campaign {name} --kind needs_operator");
-        say("attention", format!("{} need an operator: {command}", campaign.needs_operator));
+        say("operator", format!("needed by {}: {command}", campaign.needs_operator));
     }
     if campaign.state == Some(CampaignState::Paused) {
         say("paused", format!("{}: refit resume {name}", causes(campaign)));

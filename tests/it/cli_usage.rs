@@ -90,13 +90,20 @@ fn a_failure_is_json_where_json_is_asked_for() {
 
 #[test]
 fn a_closed_pipe_ends_quietly() {
-    let mut child = command(&["--help"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary under test runs");
-    drop(child.stdout.take());
-    let mut stderr = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+    for arguments in [
+        ["--help"].as_slice(),
+        &["windows", "--config", "tests/fixtures/cli/windows.toml", "--count", "1000"],
+        &["windows", "--config", "tests/fixtures/cli/windows.toml", "--format", "json"],
+    ] {
+        let mut child = command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary under test runs");
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let exit = child.wait().unwrap().code();
+        assert_eq!((exit, stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
 }
