@@ -199,6 +199,7 @@ fn add_knobs(profile: &mut FaultProfile, knobs: &Knobs) {
     let mut any = vec![
         (D::Error500Before, knobs.errors_before),
         (D::Throttled, knobs.throttle_share),
+        (D::Slow, knobs.slow_answers),
         (D::SlowLoris, knobs.slow_loris),
         (D::Stalled, knobs.stalled),
         (D::Redirect, knobs.redirects),
@@ -215,10 +216,15 @@ fn add_knobs(profile: &mut FaultProfile, knobs: &Knobs) {
     };
     push(CallFilter::Only(CallKind::Upgrade), &upgrade);
     push(CallFilter::Any, &any);
+    let third = Share(knobs.breaks_midway.0 / 3.0);
     for (outcome, share) in [
         (Outcome::Vanishes, knobs.tasks_vanish),
         (Outcome::Stuck, knobs.tasks_stick),
         (Outcome::Failed, knobs.tasks_fail),
+        (Outcome::FailedButMoved, knobs.tasks_fail_but_move),
+        (Outcome::TurnsFaulty, third),
+        (Outcome::TurnsFrozen, third),
+        (Outcome::Deleted, third),
         (Outcome::UnknownWord, knobs.odd_words),
         (Outcome::ProgressBackwards, knobs.progress_backwards),
         (Outcome::VersionUnchanged, knobs.version_unchanged),

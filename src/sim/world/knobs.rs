@@ -386,6 +386,8 @@ knobs! {
         "429 without any limit being reached";
     throttle_storm: Span = "off", "fault 28", "off or a duration from the start",
         "every call is answered 429 for so long";
+    slow_answers: Share = "off", "fault 29", "a share of all calls",
+        "the answer comes late, by the fault file's slow_takes";
     slow_loris: Share = "off", "fault 29", "a share of all calls",
         "the answer comes one byte per second";
     stalled: Share = "off", "fault 29", "a share of all calls",
@@ -410,12 +412,16 @@ knobs! {
         "the task never ends";
     tasks_fail: Share = "off", "fault 39", "a share of upgrades",
         "the task ends FAILED";
+    tasks_fail_but_move: Share = "off", "fault 39", "a share of upgrades",
+        "the task ends FAILED and yet the version has moved";
     odd_words: Share = "off", "fault 40", "a share of upgrades",
         "the task shows a status word that nobody has documented";
     progress_backwards: Share = "off", "fault 40", "a share of upgrades",
         "the task's progress falls";
     version_unchanged: Share = "off", "fault 40", "a share of upgrades",
         "the task ends SUCCESS and no version has moved";
+    breaks_midway: Share = "off", "fault 41", "a share of upgrades",
+        "half way the instance is deleted, frozen or in ERROR";
     others: Share = "off", "fault 41", "a share of instances",
         "right after the instance was first shown somebody else changes it";
     others_do: OthersDo = "mixed", "fault 41", "mixed delete freeze fault upgrade finish",

@@ -1,5 +1,6 @@
 //! What the world promises to those who test against it.
 
+mod any_order;
 mod turned;
 
 use super::*;

@@ -173,6 +173,7 @@ fn every_share_of_calls_decides_its_calls() {
         ("errors_before=1", &[Decision::Error500Before]),
         ("throttle_share=1", &[Decision::Throttled]),
         ("throttle_storm=1m", &[Decision::Throttled]),
+        ("slow_answers=1", &[Decision::Slow]),
         ("slow_loris=1", &[Decision::SlowLoris]),
         ("stalled=1", &[Decision::Stalled]),
         ("garbage=1", &super::super::profile::GARBAGE),
@@ -194,6 +195,7 @@ fn every_share_of_upgrades_decides_their_ends() {
         ("tasks_vanish=1", Outcome::Vanishes),
         ("tasks_stick=1", Outcome::Stuck),
         ("tasks_fail=1", Outcome::Failed),
+        ("tasks_fail_but_move=1", Outcome::FailedButMoved),
         ("odd_words=1", Outcome::UnknownWord),
         ("progress_backwards=1", Outcome::ProgressBackwards),
         ("version_unchanged=1", Outcome::VersionUnchanged),
@@ -203,6 +205,17 @@ fn every_share_of_upgrades_decides_their_ends() {
         let truth = small.world.truth(&small.project, small.instance.as_str()).unwrap();
         assert_eq!(truth.applied[0].outcome, outcome, "{knob}");
     }
+}
+
+#[test]
+fn an_instance_may_break_half_way() {
+    let mut small = Small::calm(&["breaks_midway=1"]);
+    small.upgrade(0);
+    small.world.advance(START + Millis(10_000));
+    let truth = small.world.truth(&small.project, small.instance.as_str()).unwrap();
+    let outcomes = [Outcome::Deleted, Outcome::TurnsFaulty, Outcome::TurnsFrozen];
+    assert!(outcomes.contains(&truth.applied[0].outcome), "{truth:?}");
+    assert!(truth.deleted || truth.status != crate::model::InstanceStatus::Running, "{truth:?}");
 }
 
 #[test]
