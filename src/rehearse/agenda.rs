@@ -18,6 +18,7 @@ pub enum Act {
     ClockStep(Millis),
     Store(StoreHealth),
     FreezeFile(FreezeFile),
+    Network(Network),
     Ownership(Ownership),
     /// A clean stop, and another process after so long.
     Stop {
@@ -35,6 +36,15 @@ pub enum Act {
     },
     /// The cloud's faults end.
     Heal,
+}
+
+/// Whether the machine reaches the cloud at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    #[default]
+    Up,
+    /// No connection ever stands.
+    Down,
 }
 
 #[derive(Debug, Clone)]

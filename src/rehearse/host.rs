@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::agenda::{Act, Agenda, Arrival, Happening};
+use super::agenda::{Act, Agenda, Arrival, Happening, Network};
 use super::mischief::{Boundary, Mischief};
 use super::store::MemoryStore;
 use crate::engine::check::{Checker, Violation};
@@ -15,7 +15,10 @@ use crate::engine::order::{Order, Reply};
 use crate::engine::{Command, Engine, Input, Read, Request, Step, Submit};
 use crate::model::answer::Answered;
 use crate::model::classify::CredentialForm;
-use crate::model::{AnswerNote, CredentialName, Millis, ProjectName, Settings, Steady, Wall};
+use crate::model::{
+    AnswerNote, CredentialName, Millis, ProjectName, ReadFailure, Settings, Steady, SubmitAnswer,
+    Wall,
+};
 use crate::sim::world::World;
 
 /// A clean stop ends within this (rule L2).
@@ -82,6 +85,7 @@ pub struct Host {
     uncommitted: Vec<(Steady, Input, Step)>,
     store_fails: bool,
     freeze_file: bool,
+    network: Network,
     steps: u64,
     requests: u64,
     crashes: u32,
@@ -106,6 +110,7 @@ impl Host {
             uncommitted: Vec::new(),
             store_fails: false,
             freeze_file: false,
+            network: Network::Up,
             steps: 0,
             requests: 0,
             crashes: 0,
@@ -189,6 +194,7 @@ impl Host {
         self.act(Act::Heal);
         self.act(Act::Store(StoreHealth::Working));
         self.act(Act::FreezeFile(FreezeFile::Absent));
+        self.act(Act::Network(Network::Up));
     }
 
     /// Arranges an act for later, or for now.
@@ -282,6 +288,7 @@ impl Host {
                 self.freeze_file = file == FreezeFile::Present;
                 self.give(Input::FreezeFile(file));
             }
+            Act::Network(network) => self.network = network,
             Act::Ownership(ownership) => self.give(Input::Ownership(ownership)),
             Act::Stop { back_after } => self.stop(back_after),
             Act::Crash { back_after } => self.die(back_after),
@@ -439,6 +446,10 @@ impl Host {
         };
         match why {
             Some(why) => self.give(Input::SendRefused { attempt: submit.attempt, why }),
+            None if self.network == Network::Down => {
+                let answer = unconnected(SubmitAnswer::NotSent);
+                self.give(Input::Submitted { attempt: submit.attempt, answer });
+            }
             None => {
                 let at = self.now + self.mischief.wire_takes(self.requests);
                 let arrival = Arrival::Upgrade(submit);
@@ -461,6 +472,10 @@ impl Host {
                 let reply = self.world.upgrade(self.now, &id, &instance, &body, Some(&name));
                 let answer = reply.heard_of_upgrade(patience, form);
                 (Input::Submitted { attempt, answer }, reply.heard_after(patience))
+            }
+            Arrival::Read(Read { id: read, .. }) if self.network == Network::Down => {
+                let result = Err(unconnected(ReadFailure::Unreachable));
+                (Input::Read { id: read, result }, Millis::ZERO)
             }
             Arrival::Read(Read { id: read, call, .. }) => {
                 let reply = self.world.read(self.now, &id, &call);
@@ -527,4 +542,10 @@ impl Host {
             self.problems.push(format!("at {}: {problem}", self.now.rfc3339()));
         }
     }
+}
+
+/// What is learned where no connection stood.
+fn unconnected<T>(answer: T) -> Answered<T> {
+    let message = Some("connection refused".into());
+    Answered { answer, note: AnswerNote { message, ..AnswerNote::default() }, server_time: None }
 }

@@ -8,7 +8,7 @@ mod host;
 mod mischief;
 mod store;
 
-pub use agenda::Act;
+pub use agenda::{Act, Network};
 pub use host::{Ended, Host, Setup};
 pub use mischief::{Boundary, Mischief};
 pub use store::MemoryStore;

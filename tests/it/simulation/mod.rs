@@ -16,7 +16,7 @@ use std::thread;
 
 use refit::engine::input::{FreezeFile, StoreHealth};
 use refit::model::{Millis, Wall};
-use refit::rehearse::{Act, Ended, Host, Setup};
+use refit::rehearse::{Act, Ended, Host, Network, Setup};
 use refit::sim::world::World;
 
 use dice::Dice;
@@ -78,6 +78,7 @@ fn incidents(dice: Dice, host: &Host) -> Vec<(Act, Option<(Millis, Act)>)> {
         Act::FreezeFile(FreezeFile::Present),
         Some(Act::FreezeFile(FreezeFile::Absent)),
     );
+    maybe("network down", 0.3, Act::Network(Network::Down), Some(Act::Network(Network::Up)));
     maybe("clean stop", 0.3, Act::Stop { back_after: dice.seconds("stopped for", 1, 3_600) }, None);
     maybe("reload", 0.3, Act::Settings(reloaded(dice, host)), None);
     incidents
