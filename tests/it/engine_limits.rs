@@ -1,0 +1,150 @@
+//! Limits: how many at once, how many per time, and what the cloud's own limits teach.
+
+use std::collections::BTreeMap;
+
+use refit::engine::rows::WatchStrategy;
+use refit::engine::{Fact, TargetState};
+use refit::model::policy::{GroupKey, GroupLimit, Rate, Untagged};
+use refit::model::{Millis, Wall};
+use refit::rehearse::Act;
+
+use crate::engine_scene::{Draft, Scene};
+
+/// All upgraded, and the most that ever ran at once.
+fn peak(count: usize, change: impl FnOnce(&mut Draft)) -> usize {
+    let mut scene = Scene::new(count, change);
+    scene.run();
+    assert_eq!(scene.count(TargetState::Succeeded), count);
+    scene.expect_sound();
+    scene.host.world().peak_in_flight(None)
+}
+
+#[test]
+fn caps_of_campaign_and_project_are_reached_and_never_exceeded() {
+    assert_eq!(peak(8, |draft| draft.campaign().max_in_flight = 3), 3);
+    assert_eq!(peak(8, |draft| draft.project().max_in_flight = 2), 2);
+}
+
+fn limited(draft: &mut Draft, per: GroupKey, limit: u32) {
+    draft.campaign().max_unavailable = vec![GroupLimit { per, limit, untagged: Untagged::Alone }];
+    for (number, instance) in draft.instances.iter_mut().enumerate() {
+        let even = number % 2 == 0;
+        let app = if even { "shop" } else { "mail" };
+        instance.tags = BTreeMap::from([("app".into(), app.into())]);
+        instance.zones = vec![if even { "z1" } else { "z2" }.into()];
+    }
+}
+
+#[test]
+fn max_unavailable_by_tag_leaves_one_of_each_application() {
+    assert_eq!(peak(6, |draft| limited(draft, GroupKey::Tag("app".into()), 1)), 2);
+}
+
+#[test]
+fn max_unavailable_by_zone_counts_an_instance_in_all_its_zones() {
+    assert_eq!(peak(6, |draft| limited(draft, GroupKey::Zone, 1)), 2);
+    let in_both = |draft: &mut Draft| {
+        limited(draft, GroupKey::Zone, 1);
+        for instance in &mut draft.instances {
+            instance.zones = vec!["z1".into(), "z2".into()];
+        }
+    };
+    assert_eq!(peak(4, in_both), 1);
+}
+
+#[test]
+fn max_unavailable_by_project_caps_a_campaign_in_each() {
+    assert_eq!(peak(6, |draft| limited(draft, GroupKey::Project, 2)), 2);
+}
+
+#[test]
+fn an_untagged_instance_is_alone_or_refused() {
+    let untagged = |untagged| {
+        let mut scene = Scene::new(3, |draft| {
+            limited(draft, GroupKey::Tag("app".into()), 1);
+            draft.campaign().max_unavailable[0].untagged = untagged;
+            draft.instances[0].tags.clear();
+        });
+        scene.run();
+        scene.expect_sound();
+        scene.state("cache-0")
+    };
+    assert_eq!(untagged(Untagged::Alone), TargetState::Succeeded);
+    assert_eq!(untagged(Untagged::Refuse), TargetState::Skipped);
+}
+
+#[test]
+fn upgrade_quotas_hold_over_restarts() {
+    let mut scene = Scene::new(6, |draft| {
+        draft.project().upgrade_rate = Rate { events: 2, per: Millis::from_mins(1), burst: 1 };
+    });
+    scene.run_to(|fact| matches!(fact, Fact::Accepted { .. }));
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::Crash { back_after: Millis::from_secs(1) });
+    scene.run();
+    let intents = scene.intents();
+    assert_eq!(intents.len(), 6);
+    let half_a_minute = Millis::from_secs(30);
+    assert!(intents.windows(2).all(|pair| pair[1] - pair[0] >= half_a_minute), "{intents:?}");
+    scene.expect_sound();
+}
+
+#[test]
+fn read_quotas_are_apart_from_upgrade_quotas() {
+    let mut scene = Scene::new(10, |draft| {
+        draft.project().read_rate = Rate { events: 30, per: Millis::from_mins(1), burst: 5 };
+    });
+    let begin = scene.host.now();
+    scene.run();
+    let minutes = (scene.host.now() - begin).0 / 60_000 + 1;
+    let reads = scene.host.world().calls() - scene.intents().len() as u64;
+    assert!(reads <= 5 + 30 * minutes as u64, "{reads} reads in {minutes} minutes");
+    assert_eq!(scene.count(TargetState::Succeeded), 10);
+    scene.expect_sound();
+}
+
+#[test]
+fn learned_429_limits_bind_at_four_fifths_and_outlive_the_process() {
+    let mut scene = Scene::new(20, |draft| {
+        draft.knobs.set("upgrade_limit=5/1m").expect("the knob takes it");
+    });
+    scene.run_to(|fact| matches!(fact, Fact::Throttled { limit: Some(_), .. }));
+    let learned_at = scene.host.now();
+    scene.run_for(Millis::from_secs(10), |_| false);
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::Crash { back_after: Millis::from_secs(1) });
+    scene.run();
+    let learned = scene.host.store().project(&"p".into()).expect("it has a row").detail.clone();
+    assert_eq!(learned.starts.learned.map(|limit| limit.limit), Some(5));
+    let after: Vec<Wall> = scene.intents().into_iter().filter(|at| *at > learned_at).collect();
+    assert!(after.len() > 5, "nothing was left to be limited");
+    for begin in &after {
+        let end = *begin + Millis::from_mins(1);
+        let within = after.iter().filter(|at| begin <= at && **at < end).count();
+        // Four per minute, and the burst that the learned bucket holds after a rest.
+        assert!(within <= 8, "{within} starts in a minute");
+    }
+    assert_eq!(scene.count(TargetState::Succeeded), 20);
+    scene.expect_sound();
+}
+
+/// The strategy that a project ends up with when the cloud shows tasks so.
+fn watched_by(knobs: &[&str]) -> WatchStrategy {
+    let mut scene = Scene::new(5, |draft| {
+        for knob in knobs {
+            draft.knobs.set(knob).expect("the knob takes it");
+        }
+    });
+    scene.run();
+    assert_eq!(scene.count(TargetState::Succeeded), 5);
+    scene.expect_sound();
+    scene.host.store().project(&"p".into()).expect("it has a row").detail.watch
+}
+
+#[test]
+fn learned_watch_strategies_take_the_cheapest_read_that_works() {
+    assert_eq!(watched_by(&["task_centre=same_id"]), WatchStrategy::TaskCentre);
+    assert_eq!(watched_by(&["task_centre=other_id"]), WatchStrategy::InstanceList);
+    let blind = ["task_centre=absent", "service_task=never"];
+    assert_eq!(watched_by(&blind), WatchStrategy::PerInstance);
+}
