@@ -194,6 +194,10 @@ steps = ["error_500_before", { decision = "slow", delay = "2s", times = 2 }, "ok
                 .unwrap_err();
         assert_eq!((error.line, error.column), (3, 10), "{error}");
         assert!(error.message.contains("unknown variant `okay`"), "{error}");
+        let text = "[[rule]]\ncalls = \"upgrde\"\ndecisions = {}";
+        let error = FaultProfile::from_toml(text, "f").unwrap_err();
+        assert_eq!((error.line, error.column), (2, 9), "{error}");
+        assert!(error.message.contains("\"upgrde\" is not any, read, iam"), "{error}");
     }
 
     #[test]

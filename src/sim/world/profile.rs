@@ -76,17 +76,31 @@ pub struct Script {
     pub steps: Vec<Step>,
 }
 
-/// Which calls a rule or a script is about.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Which calls a rule or a script is about: `any`, `read`, `iam`, or the word of one call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallFilter {
     #[default]
     Any,
     /// Every call of the service that changes nothing.
     Read,
     Iam,
-    #[serde(untagged)]
     Only(CallKind),
+}
+
+impl<'de> Deserialize<'de> for CallFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CallFilter, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        match word.as_str() {
+            "any" => Ok(CallFilter::Any),
+            "read" => Ok(CallFilter::Read),
+            "iam" => Ok(CallFilter::Iam),
+            call => CallKind::deserialize(de::value::StrDeserializer::<D::Error>::new(call))
+                .map(CallFilter::Only)
+                .map_err(|_| {
+                    de::Error::custom(format!("{call:?} is not any, read, iam, or one call's word"))
+                }),
+        }
+    }
 }
 
 /// One step: a decision word, or a table that says more.
