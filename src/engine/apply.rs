@@ -67,7 +67,11 @@ impl Engine {
     fn reopen(&mut self, ix: TargetIx) {
         match self.targets[ix.at()].row.state {
             TargetState::Submitting => self.count_as_sent(ix),
-            TargetState::Uncertain => self.schedule_look(ix),
+            TargetState::Uncertain => {
+                // Clean looks count in a row, and only a process that ran all the while knows that.
+                self.reset_clean(ix);
+                self.schedule_look(ix);
+            }
             TargetState::Running => self.schedule_watch(ix, self.now),
             TargetState::Verifying => self.resume_verifying(ix),
             TargetState::Pending => self.want_verdict(ix),

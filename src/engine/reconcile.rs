@@ -281,7 +281,7 @@ impl Engine {
         self.look_at(ix, self.wall + wait);
     }
 
-    fn reset_clean(&mut self, ix: TargetIx) {
+    pub(super) fn reset_clean(&mut self, ix: TargetIx) {
         self.edit(ix, |target| {
             if let Some(flight) = &mut target.row.detail.flight {
                 flight.clean_looks = 0;
