@@ -99,8 +99,7 @@ pub(super) struct AttemptFacts {
 }
 
 impl AttemptFacts {
-    /// As a new process finds it. Of the clean looks the row tells how many there were, the first
-    /// and the last: those between are taken to have been evenly spread.
+    /// As a new process finds it: looks are counted within one process only.
     pub fn from_row(row: &AttemptRow, flight: Option<&Flight>) -> AttemptFacts {
         let at = Steady(row.intent_at.0);
         AttemptFacts {
@@ -108,20 +107,11 @@ impl AttemptFacts {
             row: None,
             intent_at: at,
             looks_from: flight.and_then(|flight| flight.looks_from).map_or(at, |at| Steady(at.0)),
-            clean_looks: flight.map(clean_looks).unwrap_or_default(),
+            clean_looks: Vec::new(),
             looked_up_to: 0,
             is_definite: row.ended_at.is_some(),
         }
     }
-}
-
-fn clean_looks(flight: &Flight) -> Vec<Steady> {
-    let (Some(first), Some(last)) = (flight.first_clean_at, flight.last_clean_at) else {
-        return Vec::new();
-    };
-    let steps = i64::from(flight.clean_looks.saturating_sub(1));
-    let step = (last - first).0.checked_div(steps).unwrap_or(0);
-    (0..i64::from(flight.clean_looks)).map(|number| Steady(first.0 + number * step)).collect()
 }
 
 /// Counters of one campaign, kept in step with its targets.
