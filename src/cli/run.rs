@@ -75,12 +75,13 @@ async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
 /// Opens the daemon, then its interfaces, and closes them in the opposite order.
 async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failure> {
     let daemon = Daemon::open(options).await.map_err(|error| {
-        Failure::new(exit(error.exit_code()), "the daemon cannot start").because(&error)
+        Failure::new(Exit::from_code(error.exit_code()), "the daemon cannot start").because(&error)
     })?;
     let (api, store) = (&config.api, &config.store.path);
     let faces = Faces::bind(api.listen, &api.socket, store, daemon.handle()).await;
     let faces = faces.map_err(|error| {
-        Failure::new(exit(error.exit_code()), "the daemon cannot be reached").because(&error)
+        Failure::new(Exit::from_code(error.exit_code()), "the daemon cannot be reached")
+            .because(&error)
     })?;
     let listen = faces.listens_on().map(|address| address.to_string());
     let socket = config.api.socket.display().to_string();
@@ -92,15 +93,13 @@ async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failu
     if answering.await.is_err() {
         tracing::error!("the interfaces had panicked");
     }
-    ended.map_err(|error| Failure::new(exit(error.exit_code()), "the daemon ended").because(&error))
+    ended.map_err(|error| {
+        Failure::new(Exit::from_code(error.exit_code()), "the daemon ended").because(&error)
+    })
 }
 
 /// The first of the directories that systemd made for the unit.
 fn state_directory() -> Option<PathBuf> {
     let value = std::env::var_os("STATE_DIRECTORY")?.into_string().ok()?;
     value.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
-}
-
-fn exit(code: u8) -> Exit {
-    Exit::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Bug)
 }
