@@ -32,7 +32,7 @@ PROJECT = "0f5181caba0024e72f89c0045e707b91"
 KEY = ("SDKACCESSKEY00000001", "simulated-secret")
 SECOND_KEY = "SDKACCESSKEY00000002"
 
-# Upgrades of this world take a second at most; a cloud that is this late is broken.
+# Upgrades of this world take three seconds at most; a cloud that is this late is broken.
 PATIENCE_SECONDS = 60
 
 
