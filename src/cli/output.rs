@@ -75,6 +75,11 @@ impl Output {
         drop(writeln!(anstream::stderr().lock(), "{text}"));
     }
 
+    /// `  key       text`, broken between words to fit the terminal, and indented below the key.
+    pub fn entry(&self, key: &str, text: &str) -> String {
+        entry(key, text, self.width().unwrap_or(usize::MAX))
+    }
+
     /// An empty table that fits the terminal, without lines; columns stand two spaces apart.
     pub fn table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
@@ -93,6 +98,26 @@ impl Output {
         }
         table
     }
+}
+
+/// Columns in front of an entry's text.
+const ENTRY_INDENT: usize = 12;
+
+fn entry(key: &str, text: &str, width: usize) -> String {
+    let mut result = format!("  {key:<9}");
+    let mut column = ENTRY_INDENT - 1;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > ENTRY_INDENT && column.saturating_add(length) >= width {
+            result.push_str(&format!("\n{:1$}", "", ENTRY_INDENT - 1));
+            column = ENTRY_INDENT - 1;
+        }
+        result.push(' ');
+        result.push_str(word);
+        column += length + 1;
+    }
+    result.push('\n');
+    result
 }
 
 /// Right-aligns the columns that hold numbers.
@@ -135,4 +160,21 @@ fn width() -> Option<u16> {
     let wished = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<u16>().ok());
     let terminal = || io::stdout().is_terminal().then(|| Table::new().width()).flatten();
     wished.or_else(terminal).map(|width| width.max(NARROWEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_broken_between_words_below_its_key() {
+        let text = "outside_window: no window is open";
+        assert_eq!(entry("waits", text, usize::MAX), format!("  waits     {text}\n"));
+        assert_eq!(
+            entry("waits", text, 40),
+            "  waits     outside_window: no window is\n            open\n"
+        );
+        let long = "x".repeat(50);
+        assert_eq!(entry("waits", &long, 40), format!("  waits     {long}\n"));
+    }
 }

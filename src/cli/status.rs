@@ -110,7 +110,7 @@ fn to_human(status: &Status, context: &Context) -> String {
         text.push_str(&table(status, context));
     }
     for campaign in &status.campaigns {
-        let details = details(campaign, status.at, clock);
+        let details = details(campaign, status.at, context);
         if !details.is_empty() {
             line(&mut text, &format!("\n{}", escape::line(campaign.name.as_str())));
             text.push_str(&details);
@@ -162,9 +162,10 @@ fn wave(campaign: &CampaignStatus) -> String {
 }
 
 /// What the table cannot say: one line each, and only where there is something to say.
-fn details(campaign: &CampaignStatus, now: Wall, clock: &Clock) -> String {
+fn details(campaign: &CampaignStatus, now: Wall, context: &Context) -> String {
+    let clock = &context.site.clock;
     let mut text = String::new();
-    let mut say = |key: &str, what: String| line(&mut text, &format!("  {key:<9} {what}"));
+    let mut say = |key: &str, what: String| text.push_str(&context.output.entry(key, &what));
     if campaign.selection_empty {
         say("empty", "selects no instance: refit check --effective shows by what".to_owned());
         return text;

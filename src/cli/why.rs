@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::Why;
 use crate::engine::{Hold, HoldKind};
-use crate::model::Wall;
+use crate::model::{Millis, Wall};
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -49,35 +49,39 @@ fn to_json(why: &Why) -> Value {
 }
 
 fn to_human(why: &Why, context: &Context, now: Wall) -> String {
+    let output = &context.output;
     let name = escape::line(&why.name);
     let id = escape::line(&why.target.to_string());
     let mut text = format!("{name}  ({id})\n");
     match &why.hold {
         Some(hold) => text.push_str(&hold_lines(hold, context, now)),
-        None => text.push_str(&format!("  ended     {}\n", end(why))),
+        None => text.push_str(&output.entry("ended", &end(why))),
     }
-    text.push_str(&format!("  history   refit events --target {id}\n"));
+    text.push_str(&output.entry("history", &format!("refit events --target {id}")));
     text
 }
 
 fn hold_lines(hold: &Hold, context: &Context, now: Wall) -> String {
-    let clock = &context.site.clock;
-    let mut text = format!("  because   {}: {}\n", hold.kind.word(), escape::line(&hold.detail));
+    let (clock, output) = (&context.site.clock, &context.output);
+    let because = format!("{}: {}", hold.kind.word(), escape::line(&hold.detail));
+    let mut text = output.entry("because", &because);
     if let Some(since) = hold.since {
-        text.push_str(&format!("  since     {}\n", clock.show(since)));
+        text.push_str(&output.entry("since", &clock.show(since)));
     }
-    match hold.earliest {
+    let earliest = match hold.earliest {
         Some(earliest) if earliest > now => {
-            let wait = earliest - now;
-            let wait = crate::model::Millis(wait.0 / 1_000 * 1_000);
-            text.push_str(&format!("  earliest  {} (in {wait})\n", clock.show(earliest)));
+            let wait = Millis((earliest - now).0 / 1_000 * 1_000);
+            Some(format!("{} (in {wait})", clock.show(earliest)))
         }
-        Some(_) => text.push_str("  earliest  now\n"),
-        None if hold.kind == HoldKind::InProgress => {}
-        None => text.push_str("  earliest  cannot be told\n"),
+        Some(_) => Some("now".to_owned()),
+        None if hold.kind == HoldKind::InProgress => None,
+        None => Some("cannot be told".to_owned()),
+    };
+    if let Some(earliest) = earliest {
+        text.push_str(&output.entry("earliest", &earliest));
     }
     if let Some(command) = &hold.next_command {
-        text.push_str(&format!("  next      {}\n", escape::line(command)));
+        text.push_str(&output.entry("next", &escape::line(command)));
     }
     text
 }

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use clap::CommandFactory;
+use refit::cli::Cli;
 use refit::cli::exit::Exit;
 
 use crate::cli_process::{command, refit};
@@ -47,6 +49,19 @@ fn every_command_has_help_of_its_own() {
         let ran = refit(&format!("help {name}"));
         assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""), "{name}");
         assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_command_and_exit_code() {
+    let documentation = include_str!("../../docs/commands.md");
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        assert!(documentation.contains(&format!("`{name}`")), "{name}");
+    }
+    for exit in Exit::ALL {
+        let row = format!("| {} | {} |", exit.code(), exit.meaning());
+        assert!(documentation.contains(&row), "{row}");
     }
 }
 
