@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::UnixDatagram;
 use tokio::process::Command;
 
-use crate::daemon_process::{Daemon, Site, Wishes, get, until, with_secrets, within};
+use crate::daemon_process::{Daemon, Site, Wishes, get, message, until, with_secrets, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_freeze_file_stops_every_start_until_it_is_gone() {
@@ -164,4 +164,41 @@ async fn a_full_disk_starts_nothing_and_heals_by_itself() {
 fn fill(ballast: &Path) {
     let mut file = std::fs::File::create(ballast).unwrap();
     while file.write_all(&[0; 4_096]).is_ok() {}
+}
+
+/// Shifts the wall clock of a process by what stands in a file; the boot clock is left alone.
+fn library_that_shifts_the_clock() -> PathBuf {
+    let found = std::fs::read_dir("/usr/lib").unwrap().find_map(|directory| {
+        let library = directory.unwrap().path().join("faketime/libfaketime.so.1");
+        library.exists().then_some(library)
+    });
+    found.expect("libfaketime is installed (package libfaketime)")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_that_steps_stops_starts_until_it_agrees_with_itself() {
+    let one_at_a_time = Wishes { campaign: "max_in_flight = 1", takes: 1_000, ..Wishes::default() };
+    let site = Site::new(one_at_a_time).await;
+    let shift = site.path("shift");
+    std::fs::write(&shift, "+0").unwrap();
+    let mut daemon = site
+        .run_with(|command| {
+            command
+                .env("LD_PRELOAD", library_that_shifts_the_clock())
+                .env("FAKETIME_TIMESTAMP_FILE", &shift)
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        })
+        .await;
+    daemon.says("accepted").await;
+    std::fs::write(&shift, "+60").unwrap();
+    daemon.says("wall clock stepped by ").await;
+    let stepped = daemon.said.len();
+    daemon.says("wall clock agrees again").await;
+    let meanwhile = &daemon.said[stepped..];
+    assert!(!meanwhile.iter().any(|line| message(line).starts_with("starting")), "{meanwhile:#?}");
+    assert!(meanwhile.iter().any(|line| message(line).starts_with("succeeded")), "reads go on");
+    daemon.says("completed").await;
+    daemon.stop().await;
+    assert_eq!(site.upgrades().len(), 3);
 }
