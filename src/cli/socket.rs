@@ -10,6 +10,8 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::api::Problem;
+
 use super::exit::Exit;
 use super::failure::Failure;
 use super::site::Site;
@@ -163,7 +165,10 @@ impl Socket {
     }
 
     fn unexpected(&self, status: reqwest::StatusCode, body: &[u8]) -> Failure {
-        let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_LIMIT)]).into_owned();
+        let text = match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) => problem.message,
+            Err(_) => String::from_utf8_lossy(&body[..body.len().min(SHOWN_LIMIT)]).into_owned(),
+        };
         let exit = match status.as_u16() {
             503 => Exit::NotNow,
             400 | 404 | 422 => Exit::Usage,
