@@ -1,6 +1,6 @@
 //! S5 and S6 from the cloud's log: how much ran at once, how fast it was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Findings;
 use super::evidence::Evidence;
@@ -12,36 +12,65 @@ use crate::sim::world::TaskState;
 const ARRIVAL_JITTER: Millis = Millis::from_secs(1);
 
 pub(super) fn judge(evidence: &Evidence, findings: &mut Findings) {
-    judge_concurrency(evidence, findings);
+    judge_tasks(evidence, findings);
+    judge_targets(evidence, findings);
     judge_rates(evidence, findings);
 }
 
-/// Replays the begins and ends of our tasks and counts them against every cap.
-fn judge_concurrency(evidence: &Evidence, findings: &mut Findings) {
-    let mut running: BTreeMap<Cap, u32> = BTreeMap::new();
-    let mut changes: Vec<(Wall, u64, bool, TargetId)> = evidence
+/// Replays the begins and ends of our tasks, as the cloud saw them, against every cap.
+fn judge_tasks(evidence: &Evidence, findings: &mut Findings) {
+    let mut changes: Vec<(Wall, bool, u64, TargetId)> = evidence
         .tasks()
         .filter_map(|task| {
             let attempt: AttemptId = task.attempt.as_deref()?.parse().ok()?;
             let begins = task.state == TaskState::Open;
-            Some((task.at, task.seq, begins, attempt.target))
+            Some((task.at, begins, task.seq, attempt.target))
         })
         .collect();
     // An end and a begin in one millisecond: the end first.
-    changes.sort_by_key(|(at, seq, begins, _)| (*at, *begins, *seq));
-    for (at, _, begins, target) in changes {
-        for (cap, limit) in caps_of(evidence, &target) {
-            let count = running.entry(cap.clone()).or_default();
-            if begins {
-                *count += 1;
-                let held = *count <= limit;
-                let count = *count;
-                findings.expect(5, held, || {
-                    format!("{cap:?}: {count} of {limit} in flight at {}", at.rfc3339())
-                });
-            } else {
-                *count = count.saturating_sub(1);
-            }
+    changes.sort();
+    let mut usage = Usage::default();
+    for (at, begins, _, target) in changes {
+        usage.count(evidence, &target, begins, at, findings);
+    }
+}
+
+/// The same by the states in the ledger: a slot is taken before the cloud knows of it, and kept
+/// until the version is proven.
+fn judge_targets(evidence: &Evidence, findings: &mut Findings) {
+    let mut in_flight: BTreeSet<TargetId> = BTreeSet::new();
+    let mut usage = Usage::default();
+    for event in &evidence.ledger {
+        let (Some(target), Some(state)) = (event.target(), event.state) else { continue };
+        let begins = state.is_in_flight();
+        let is_news =
+            if begins { in_flight.insert(target.clone()) } else { in_flight.remove(&target) };
+        if is_news {
+            usage.count(evidence, &target, begins, event.at, findings);
+        }
+    }
+}
+
+/// How much of each cap is used.
+#[derive(Default)]
+struct Usage(BTreeMap<Cap, u32>);
+
+impl Usage {
+    fn count(
+        &mut self,
+        evidence: &Evidence,
+        target: &TargetId,
+        begins: bool,
+        at: Wall,
+        findings: &mut Findings,
+    ) {
+        for (cap, limit) in caps_of(evidence, target) {
+            let count = self.0.entry(cap.clone()).or_default();
+            *count = if begins { *count + 1 } else { count.saturating_sub(1) };
+            let count = *count;
+            findings.expect(5, !begins || count <= limit, || {
+                format!("{cap:?}: {count} of {limit} in flight at {}", at.rfc3339())
+            });
         }
     }
 }
@@ -72,8 +101,8 @@ fn caps_of(evidence: &Evidence, target: &TargetId) -> Vec<(Cap, u32)> {
             GroupKey::Tag(key) => {
                 labels.tags.get(key).map(|value| format!("{key}={value}")).into_iter().collect()
             }
-            GroupKey::Zone => labels.zones.iter().map(ToString::to_string).collect(),
-            GroupKey::Project => vec![target.project.to_string()],
+            GroupKey::Zone => labels.zones.iter().map(|zone| format!("zone {zone}")).collect(),
+            GroupKey::Project => vec![format!("project {}", target.project)],
         };
         caps.extend(
             groups.into_iter().map(|group| (Cap::Group(campaign.clone(), group), limit.limit)),

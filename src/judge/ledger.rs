@@ -22,7 +22,8 @@ pub(super) fn judge(evidence: &Evidence, findings: &mut Findings) {
         if let Some((before, _)) = before {
             let final_breach = before.is_terminal() && state != before && !reopened;
             let late_end = before.is_terminal() && !reopened && is_end(&event.fact);
-            findings.expect(11, !final_breach && !late_end, || {
+            let in_table = before.is_terminal() || may_follow(before, state);
+            findings.expect(11, !final_breach && !late_end && in_table, || {
                 format!("{target} went from {before} to {state} by {:?}", event.fact)
             });
         }
@@ -37,6 +38,22 @@ pub(super) fn judge(evidence: &Evidence, findings: &mut Findings) {
     findings.expect(11, evidence.rows.last_seq == evidence.ledger.len() as u64, || {
         format!("the ledger's last seq is {}", evidence.rows.last_seq)
     });
+}
+
+/// The states that may follow one that is not terminal, by whatever event.
+fn may_follow(before: TargetState, state: TargetState) -> bool {
+    use TargetState::{
+        Cancelled, Failed, Pending, Running, Skipped, Submitting, Succeeded, Uncertain, Verifying,
+    };
+    let next: &[TargetState] = match before {
+        Pending => &[Submitting, Failed, Skipped, Cancelled],
+        Submitting => &[Uncertain, Running, Verifying, Pending, Failed],
+        Uncertain => &[Running, Verifying, Pending, Failed],
+        Running => &[Verifying, Succeeded, Failed],
+        Verifying => &[Succeeded, Failed, Skipped],
+        Succeeded | Failed | Skipped | Cancelled => &[Pending],
+    };
+    before == state || next.contains(&state)
 }
 
 fn is_end(fact: &Fact) -> bool {

@@ -7,6 +7,7 @@
 mod caps;
 mod credential;
 mod evidence;
+mod known;
 mod ledger;
 mod outputs;
 mod protocol;
@@ -76,6 +77,7 @@ impl Verdict {
 pub fn judge(evidence: &Evidence) -> Verdict {
     let mut findings = Findings::default();
     protocol::judge(evidence, &mut findings);
+    known::judge(evidence, &mut findings);
     caps::judge(evidence, &mut findings);
     timing::judge(evidence, &mut findings);
     stops::judge(evidence, &mut findings);

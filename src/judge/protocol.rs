@@ -1,5 +1,5 @@
-//! S1, S2, S3, S10 and S13: every upgrade the cloud received belongs to one committed attempt,
-//! every applied one is known, and nothing was sent that had not been looked at.
+//! S1, S2, S3 and S10: every upgrade the cloud received belongs to one committed attempt, no second
+//! one follows without proof, and nothing was sent that had not been looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::Findings;
 use super::evidence::{Evidence, Sent};
-use crate::engine::TargetState;
+use crate::engine::Fact;
 use crate::engine::rows::{AttemptOutcome, AttemptRow};
-use crate::model::{AttemptId, Millis, TaskId};
+use crate::model::{AttemptId, InstanceId, Millis, ProjectName, TargetId, Wall};
 use crate::sim::world::CallKind;
 
 /// From the intent to the cloud's log: the ticket's life and one connection (rule S3).
@@ -17,6 +17,9 @@ const ARRIVES_WITHIN: Millis = Millis::from_secs(10);
 
 /// A look proves idleness for this long; the log shows it a request's time later (rule S10).
 const LOOK_LASTS: Millis = Millis::from_secs(65);
+
+/// A version answer counts for this long (rule S10).
+const VERSIONS_LAST: Millis = Millis::from_hours(24);
 
 /// The least that a backoff adds after the observation (rule S3).
 const BACKOFF_FLOOR: Millis = Millis::from_secs(1);
@@ -34,7 +37,7 @@ pub(super) fn judge(evidence: &Evidence, findings: &mut Findings) {
     }
     judge_applied_once(evidence, findings);
     judge_resends(evidence, findings);
-    judge_known(evidence, findings);
+    judge_waits(evidence, findings);
 }
 
 fn judge_sent(evidence: &Evidence, sent: &Sent, attempt: &AttemptRow, findings: &mut Findings) {
@@ -57,17 +60,24 @@ fn judge_sent(evidence: &Evidence, sent: &Sent, attempt: &AttemptRow, findings: 
     findings.expect(10, asked, || format!("{id} asks for what its campaign does not"));
 }
 
-/// The same process showed the instance within the last minute, before it sent.
+/// The same process showed the instance within the last minute, before it sent; its version had
+/// been read within the last day.
 fn judge_looked_at(evidence: &Evidence, sent: &Sent, findings: &mut Findings) {
-    let looked = evidence.requests().any(|line| {
-        line.call == Some(CallKind::Show)
-            && line.instance == sent.line.instance
-            && line.daemon == sent.line.daemon
+    let mut reads = evidence.requests().filter(|line| {
+        line.instance == sent.line.instance
+            && line.project == sent.line.project
             && line.status == Some(200)
             && line.seq < sent.line.seq
-            && sent.at() - line.t_wall <= LOOK_LASTS
     });
+    let (mut looked, mut versions) = (false, false);
+    for line in &mut reads {
+        let age = sent.at() - line.t_wall;
+        let by_this_process = line.daemon == sent.line.daemon;
+        looked |= line.call == Some(CallKind::Show) && by_this_process && age <= LOOK_LASTS;
+        versions |= line.call == Some(CallKind::Version) && age <= VERSIONS_LAST;
+    }
     findings.expect(10, looked, || format!("{} was sent without a fresh look", sent.attempt));
+    findings.expect(10, versions, || format!("{} was sent with no version read", sent.attempt));
 }
 
 /// At most one upgrade applied per instance, campaign and round.
@@ -84,12 +94,24 @@ fn judge_applied_once(evidence: &Evidence, findings: &mut Findings) {
             format!("{target} was upgraded {} times in round {round}", attempts.len())
         });
     }
-    let mut open: BTreeSet<String> = BTreeSet::new();
-    for attempt in evidence.attempts.iter().filter(|attempt| attempt.ended_at.is_none()) {
+    judge_open_attempts(evidence, findings);
+}
+
+/// At most one open attempt per instance, over all campaigns and processes, at any time.
+fn judge_open_attempts(evidence: &Evidence, findings: &mut Findings) {
+    let mut by_instance: BTreeMap<(&ProjectName, &InstanceId), Vec<&AttemptRow>> = BTreeMap::new();
+    for attempt in &evidence.attempts {
         let target = &attempt.id.target;
-        let key = format!("{}/{}", target.project, target.instance);
-        let first = open.insert(key.clone());
-        findings.expect(1, first, || format!("{key} has two open attempts"));
+        by_instance.entry((&target.project, &target.instance)).or_default().push(attempt);
+    }
+    for attempts in by_instance.values_mut() {
+        attempts.sort_by_key(|attempt| (attempt.intent_at, attempt.ended_at.is_none()));
+        for pair in attempts.windows(2) {
+            let over = pair[0].ended_at.is_some_and(|end| end <= pair[1].intent_at);
+            findings.expect(1, over, || {
+                format!("{} was opened while {} was open", pair[1].id, pair[0].id)
+            });
+        }
     }
 }
 
@@ -135,53 +157,30 @@ fn judge_observed(
 }
 
 /// An operator's verdict needs no looks.
-fn is_resolved(evidence: &Evidence, attempt: &AttemptRow) -> bool {
-    evidence
-        .events_of(&attempt.id.target)
-        .any(|event| matches!(event.fact, crate::engine::Fact::Resolved { .. }))
+pub(super) fn is_resolved(evidence: &Evidence, attempt: &AttemptRow) -> bool {
+    evidence.events_of(&attempt.id.target).any(|event| matches!(event.fact, Fact::Resolved { .. }))
 }
 
-/// Every applied upgrade is known at rest, every recorded task existed, every success is real.
-fn judge_known(evidence: &Evidence, findings: &mut Findings) {
-    let tasks: BTreeSet<&TaskId> = evidence.tasks().map(|task| &task.task_id).collect();
-    for sent in evidence.sent().filter(|sent| sent.line.applied) {
-        let row = evidence.attempt(sent.attempt).and_then(|attempt| {
-            evidence.rows.targets.iter().find(|row| row.id == attempt.id.target)
-        });
-        let Some(row) = row else { continue };
-        let at_rest = row.state.is_terminal();
-        let outcome = evidence.attempt(sent.attempt).map(|attempt| &attempt.outcome);
-        let known = match outcome {
-            Some(AttemptOutcome::Applied { task: Some(task) }) => {
-                sent.line.task_id.as_ref() == Some(task)
+/// No intent comes before the instant that a 429, a conflict or a backoff put it off to.
+fn judge_waits(evidence: &Evidence, findings: &mut Findings) {
+    let mut put_off: BTreeMap<TargetId, Wall> = BTreeMap::new();
+    for event in &evidence.ledger {
+        let Some(target) = event.target() else { continue };
+        match event.fact {
+            Fact::Throttled { until, .. } => drop(put_off.insert(target, until)),
+            Fact::Conflict { not_before, .. } => drop(put_off.insert(target, not_before)),
+            Fact::NotApplied { not_before: Some(at) } => drop(put_off.insert(target, at)),
+            Fact::RetryOrdered { .. } => drop(put_off.remove(&target)),
+            Fact::Intent { .. } => {
+                let early = put_off.remove(&target).filter(|&until| event.at < until);
+                findings.look(
+                    3,
+                    early.map(|until| {
+                        format!("{target} was not to be sent before {}", until.rfc3339())
+                    }),
+                );
             }
-            Some(AttemptOutcome::Applied { task: None }) => true,
-            _ => row.needs_operator.is_some(),
-        };
-        findings.expect(13, known || !at_rest, || {
-            format!("{} was applied as {:?} and is not known", sent.attempt, sent.line.task_id)
-        });
-    }
-    for attempt in &evidence.attempts {
-        if let AttemptOutcome::Applied { task: Some(task) } = &attempt.outcome {
-            let existed = tasks.contains(task);
-            findings.expect(13, existed, || format!("{}: task {task} never existed", attempt.id));
+            _ => {}
         }
-    }
-    judge_final_versions(evidence, findings);
-}
-
-fn judge_final_versions(evidence: &Evidence, findings: &mut Findings) {
-    for row in evidence.rows.targets.iter().filter(|row| row.state == TargetState::Succeeded) {
-        let Some(project) = evidence.settings.projects.get(&row.id.project) else { continue };
-        let key = (project.project_id.clone(), row.id.instance.clone());
-        let (Some(truth), Some(believed)) =
-            (evidence.final_versions.get(&key), row.detail.versions.as_ref())
-        else {
-            continue;
-        };
-        let same = truth.engine.current == believed.engine.current
-            && (believed.proxy.current.is_none() || truth.proxy.current == believed.proxy.current);
-        findings.expect(13, same, || format!("{} runs another version than recorded", row.id));
     }
 }

@@ -40,7 +40,7 @@ fn judge_arrivals(evidence: &Evidence, findings: &mut Findings) {
         let mut stopped_since: Option<Wall> = None;
         for event in evidence.ledger.iter().take_while(|event| event.at <= sent.at()) {
             stops.follow(event);
-            let stopped = stops.freezes_or_pauses(&attempt.id.target);
+            let stopped = stops.freezes_or_pauses(&attempt.id.target, sent.at());
             stopped_since = if stopped { stopped_since.or(Some(event.at)) } else { None };
         }
         let late = stopped_since.is_some_and(|since| sent.at() - since > STOP_TAKES);
@@ -56,7 +56,8 @@ struct Stops {
     projects: BTreeSet<ProjectName>,
     circuits: BTreeMap<ProjectName, Wall>,
     credentials: BTreeSet<CredentialName>,
-    freezes: BTreeSet<Scope>,
+    /// Each with its end, if it has one.
+    freezes: BTreeMap<Scope, Option<Wall>>,
     process: BTreeSet<&'static str>,
 }
 
@@ -82,7 +83,9 @@ impl Stops {
             (Fact::CredentialResumed { credential }, ..) => {
                 self.credentials.remove(credential);
             }
-            (Fact::Frozen { scope, .. }, ..) => drop(self.freezes.insert(scope.clone())),
+            (Fact::Frozen { scope, until }, ..) => {
+                self.freezes.insert(scope.clone(), *until);
+            }
             (Fact::Unfrozen { scope }, ..) => drop(self.freezes.remove(scope)),
             (fact, ..) => self.follow_process(fact),
         }
@@ -114,13 +117,16 @@ impl Stops {
         }
     }
 
-    fn freezes_or_pauses(&self, target: &TargetId) -> bool {
+    fn freezes_or_pauses(&self, target: &TargetId, at: Wall) -> bool {
         let scopes = [
             Scope::All,
             Scope::Project(target.project.clone()),
             Scope::Campaign(target.campaign.clone()),
         ];
-        scopes.iter().any(|scope| self.freezes.contains(scope))
+        let denies = |scope| {
+            self.freezes.get(scope).is_some_and(|until| until.is_none_or(|until| at < until))
+        };
+        scopes.iter().any(denies)
             || self.campaigns.contains(&target.campaign)
             || self.aborted.contains(&target.campaign)
     }
@@ -128,7 +134,7 @@ impl Stops {
     fn breach(&self, evidence: &Evidence, target: &TargetId, event: &Event) -> Option<String> {
         let policy = evidence.settings.projects.get(&target.project);
         let credential = policy.map(|policy| &policy.credential);
-        let why = if self.freezes_or_pauses(target) {
+        let why = if self.freezes_or_pauses(target, event.at) {
             "frozen, paused or aborted"
         } else if self.projects.contains(&target.project) {
             "its project stopped"

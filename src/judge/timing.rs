@@ -12,6 +12,9 @@ use crate::model::{AttemptId, CampaignName, Millis, TargetId, Wall};
 /// From the first byte to the cloud's log.
 const ARRIVES_WITHIN: Millis = Millis::from_secs(2);
 
+/// What the daemon's clock, which was set once, and the cloud's may have drifted apart.
+const CLOCKS_AGREE: Millis = Millis(50);
+
 pub(super) fn judge(evidence: &Evidence, findings: &mut Findings) {
     for sent in evidence.sent() {
         if let Ok(id) = sent.attempt.parse::<AttemptId>() {
@@ -29,12 +32,13 @@ fn judge_window(evidence: &Evidence, id: &AttemptId, at: Wall, findings: &mut Fi
         return;
     }
     let calendar = Calendar::for_campaign(&evidence.settings, campaign, project);
-    let interval = calendar.interval_at_or_after(at - ARRIVES_WITHIN);
-    let inside = interval
-        .as_ref()
-        .is_some_and(|interval| interval.open <= at && at < interval.last_start + ARRIVES_WITHIN);
+    // On a seam it may have been begun in the interval before.
+    let begun = [at - ARRIVES_WITHIN, at].map(|at| calendar.interval_at_or_after(at));
+    let inside = begun.iter().flatten().any(|interval| {
+        interval.open <= at + CLOCKS_AGREE && at < interval.last_start + ARRIVES_WITHIN
+    });
     findings.expect(4, inside, || {
-        format!("{id} reached the cloud at {}, outside {interval:?}", at.rfc3339())
+        format!("{id} reached the cloud at {}, outside {:?}", at.rfc3339(), begun[1])
     });
 }
 
