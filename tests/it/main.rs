@@ -36,6 +36,7 @@ mod engine_campaign;
 mod engine_limits;
 mod engine_scene;
 mod engine_submission;
+mod judge;
 mod layers;
 mod postgres;
 mod sim_command;
