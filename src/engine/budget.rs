@@ -62,11 +62,12 @@ impl Engine {
 
     /// Pauses the campaign if its budget is reached.
     pub(super) fn judge_budget(&mut self, ix: CampaignIx) {
-        if !std::mem::take(&mut self.campaigns[ix.at()].budget_dirty) {
-            return;
-        }
-        let campaign = &self.campaigns[ix.at()];
-        if campaign.state != Some(CampaignState::Running) || !self.budget_is_reached(ix) {
+        let campaign = &mut self.campaigns[ix.at()];
+        // What failed while it was paused is judged once it runs again.
+        if campaign.state != Some(CampaignState::Running)
+            || !std::mem::take(&mut campaign.budget_dirty)
+            || !self.budget_is_reached(ix)
+        {
             return;
         }
         let targets = self.troubled(ix);

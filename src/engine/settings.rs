@@ -82,6 +82,9 @@ impl Engine {
                 self.pause(ix, PauseCause::Removed, Vec::new());
             }
             self.void_changed_approval(ix);
+            // The budget may be another one; and after a restart nothing has judged it yet.
+            self.campaigns[ix.at()].budget_dirty = true;
+            self.mark_campaign(ix);
             unplanned |= in_file && self.campaigns[ix.at()].state.is_none();
         }
         if unplanned {

@@ -95,6 +95,32 @@ fn the_failure_budget_trips_on_a_number_a_share_or_a_run() {
 }
 
 #[test]
+fn the_failure_budget_that_is_reached_during_a_pause_trips_at_the_resume() {
+    let mut scene = Scene::new(4, |draft| {
+        draft.campaign().max_in_flight = 2;
+        draft.campaign().failure_budget.max_failures = MaxFailures::Count(2);
+        for instance in &mut draft.instances {
+            instance.outcomes = vec![Outcome::Failed];
+        }
+    });
+    scene.run_to(|fact| matches!(fact, Fact::Accepted { .. }));
+    scene.run_for(Millis::from_secs(30), |_| false);
+    let pause = scene.host.order(Command::Pause { campaign: "c".into() });
+    assert!(matches!(pause, Some(Reply::Done { changed: true, .. })), "{pause:?}");
+    scene.run_for(Millis::from_hours(1), |_| false);
+    assert_eq!(scene.count(TargetState::Failed), 2);
+    // Another process knows of the failures by their rows alone.
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::Crash { back_after: Millis::from_secs(1) });
+    scene.run_for(Millis::from_mins(1), |_| false);
+    scene.host.order(Command::Resume { scope: ResumeScope::Campaign("c".into()) });
+    scene.run_for(Millis::from_hours(2), |_| false);
+    assert_eq!(scene.intents().len(), 2, "it started more over its budget");
+    assert_eq!(scene.events(|fact| matches!(fact, Fact::BudgetTripped { .. })).len(), 1);
+    scene.expect_sound();
+}
+
+#[test]
 fn start_approve_with_digest_waits_for_the_plan_to_be_named() {
     let mut scene = Scene::new(2, |draft| draft.campaign().start = Start::Approve);
     scene.run_for(Millis::from_hours(3), |_| false);
