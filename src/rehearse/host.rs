@@ -6,19 +6,14 @@
 
 use std::sync::Arc;
 
-use super::agenda::{Act, Agenda, Arrival, Happening, Network};
+use super::agenda::{Act, Agenda, Happening, Network};
 use super::mischief::{Boundary, Mischief};
 use super::store::MemoryStore;
 use crate::engine::check::{Checker, Violation};
-use crate::engine::input::{FreezeFile, SendRefusal, StoreHealth};
+use crate::engine::input::{FreezeFile, StoreHealth};
 use crate::engine::order::{Order, Reply};
-use crate::engine::{Command, Engine, Input, Read, Request, Step, Submit};
-use crate::model::answer::Answered;
-use crate::model::classify::CredentialForm;
-use crate::model::{
-    AnswerNote, CredentialName, Millis, ProjectName, ReadFailure, Settings, Steady, SubmitAnswer,
-    Wall,
-};
+use crate::engine::{Command, Engine, Input, Step};
+use crate::model::{Millis, Settings, Steady, Wall};
 use crate::sim::world::World;
 
 /// A clean stop ends within this (rule L2).
@@ -26,9 +21,6 @@ const STOP_WITHIN: Millis = Millis::from_secs(45);
 
 /// Two samples of the clock are this far apart (design: time).
 const CLOCK_SAMPLES_APART: Millis = Millis::from_secs(10);
-
-/// How long a renewal takes.
-const RENEWAL_TAKES: Millis = Millis(200);
 
 /// So many problems are kept; one is already too many.
 const PROBLEMS_MAX: usize = 100;
@@ -60,37 +52,37 @@ pub enum Ended {
 }
 
 /// The parts of one running process.
-struct Process {
-    engine: Engine,
+pub(super) struct Process {
+    pub(super) engine: Engine,
     /// The machine's clock minus the true time when it began.
-    error_at_start: Millis,
-    stopping: bool,
+    pub(super) error_at_start: Millis,
+    pub(super) stopping: bool,
 }
 
 pub struct Host {
-    settings: Arc<Settings>,
-    world: World,
-    store: MemoryStore,
-    checker: Checker,
-    mischief: Mischief,
-    seed: u64,
-    now: Wall,
+    pub(super) settings: Arc<Settings>,
+    pub(super) world: World,
+    pub(super) store: MemoryStore,
+    pub(super) checker: Checker,
+    pub(super) mischief: Mischief,
+    pub(super) seed: u64,
+    pub(super) now: Wall,
     /// The machine's clock minus the true time.
-    clock_error: Millis,
-    process: Option<Process>,
+    pub(super) clock_error: Millis,
+    pub(super) process: Option<Process>,
     /// Counts processes; answers to earlier ones are lost.
-    generation: u32,
-    agenda: Agenda,
+    pub(super) generation: u32,
+    pub(super) agenda: Agenda,
     /// Steps that wait for a failing store.
-    uncommitted: Vec<(Steady, Input, Step)>,
-    store_fails: bool,
-    freeze_file: bool,
-    network: Network,
-    steps: u64,
-    requests: u64,
-    crashes: u32,
-    replies: Vec<Reply>,
-    problems: Vec<String>,
+    pub(super) uncommitted: Vec<(Steady, Input, Step)>,
+    pub(super) store_fails: bool,
+    pub(super) freeze_file: bool,
+    pub(super) network: Network,
+    pub(super) steps: u64,
+    pub(super) requests: u64,
+    pub(super) crashes: u32,
+    pub(super) replies: Vec<Reply>,
+    pub(super) problems: Vec<String>,
 }
 
 impl Host {
@@ -357,7 +349,7 @@ impl Host {
     }
 
     /// Decide, commit, act; or die between.
-    fn give(&mut self, input: Input) {
+    pub(super) fn give(&mut self, input: Input) {
         self.steps += 1;
         if self.dies(Boundary::BeforeDecide) {
             return;
@@ -410,105 +402,6 @@ impl Host {
         self.die(self.mischief.down_for(self.steps));
     }
 
-    fn dispatch(&mut self, request: Request) {
-        self.requests += 1;
-        let generation = self.generation;
-        match request {
-            Request::Submit(submit) => {
-                let at = self.now + self.mischief.sender_takes(self.requests);
-                self.agenda.arrange(at, generation, Happening::Send(submit));
-            }
-            Request::Read(read) => {
-                let at = self.now + self.mischief.wire_takes(self.requests);
-                self.agenda.arrange(at, generation, Happening::Arrive(Arrival::Read(read)));
-            }
-            Request::Renew { credential } => {
-                let at = self.now + RENEWAL_TAKES;
-                self.agenda.arrange(at, generation, Happening::Renewal(credential));
-            }
-        }
-    }
-
-    /// The sender's last check, and the first byte (rule S4).
-    fn send(&mut self, submit: Submit) {
-        let Some(now) = self.steady() else { return };
-        let Some(process) = &self.process else { return };
-        let why = if self.freeze_file {
-            Some(SendRefusal::FreezeFile)
-        } else if process.stopping {
-            Some(SendRefusal::Stopping)
-        } else if !process.engine.gate().allows(&submit.attempt.target) {
-            Some(SendRefusal::GateClosed)
-        } else if now >= submit.not_after {
-            Some(SendRefusal::TooLate)
-        } else {
-            None
-        };
-        match why {
-            Some(why) => self.give(Input::SendRefused { attempt: submit.attempt, why }),
-            None if self.network == Network::Down => {
-                let answer = unconnected(SubmitAnswer::NotSent);
-                self.give(Input::Submitted { attempt: submit.attempt, answer });
-            }
-            None => {
-                let at = self.now + self.mischief.wire_takes(self.requests);
-                let arrival = Arrival::Upgrade(submit);
-                self.agenda.arrange(at, self.generation, Happening::Arrive(arrival));
-            }
-        }
-    }
-
-    /// The cloud decides; what it says travels back, if anybody still waits.
-    fn arrive(&mut self, process: u32, arrival: Arrival) {
-        let (project, form) = match &arrival {
-            Arrival::Upgrade(submit) => (&submit.project, self.form(&submit.project)),
-            Arrival::Read(read) => (&read.project, self.form(&read.project)),
-        };
-        let Some(policy) = self.settings.projects.get(project) else { return };
-        let (id, patience) = (policy.project_id.clone(), policy.request_timeout);
-        let (input, takes) = match arrival {
-            Arrival::Upgrade(Submit { attempt, instance, body, .. }) => {
-                let name = attempt.to_string();
-                let reply = self.world.upgrade(self.now, &id, &instance, &body, Some(&name));
-                let answer = reply.heard_of_upgrade(patience, form);
-                (Input::Submitted { attempt, answer }, reply.heard_after(patience))
-            }
-            Arrival::Read(Read { id: read, .. }) if self.network == Network::Down => {
-                let result = Err(unconnected(ReadFailure::Unreachable));
-                (Input::Read { id: read, result }, Millis::ZERO)
-            }
-            Arrival::Read(Read { id: read, call, .. }) => {
-                let reply = self.world.read(self.now, &id, &call);
-                let Answered { answer, note, server_time } = reply.heard_of_read(patience, form);
-                let result = match answer {
-                    Ok(answer) => Ok(Answered { answer, note, server_time }),
-                    Err(answer) => Err(Answered { answer, note, server_time }),
-                };
-                (Input::Read { id: read, result }, reply.heard_after(patience))
-            }
-        };
-        self.agenda.arrange(self.now + takes, process, Happening::Answer(Box::new(input)));
-    }
-
-    fn form(&self, project: &ProjectName) -> CredentialForm {
-        let policy = self.settings.projects.get(project);
-        let credential =
-            policy.and_then(|policy| self.settings.credentials.get(&policy.credential));
-        match credential {
-            Some(credential) if credential.renewable => CredentialForm::Token,
-            _ => CredentialForm::StaticKey,
-        }
-    }
-
-    fn renewed(&mut self, credential: CredentialName) {
-        let result = if self.mischief.renewal_fails(self.requests) {
-            Err(AnswerNote { status: Some(503), ..AnswerNote::default() })
-        } else {
-            Ok(())
-        };
-        self.give(Input::Renewed { credential, result });
-    }
-
     /// Right after a step there is nothing to do.
     fn check_rest(&mut self, now: Steady) {
         let Some(process) = &mut self.process else { return };
@@ -542,10 +435,4 @@ impl Host {
             self.problems.push(format!("at {}: {problem}", self.now.rfc3339()));
         }
     }
-}
-
-/// What is learned where no connection stood.
-fn unconnected<T>(answer: T) -> Answered<T> {
-    let message = Some("connection refused".into());
-    Answered { answer, note: AnswerNote { message, ..AnswerNote::default() }, server_time: None }
 }

@@ -7,6 +7,7 @@ mod agenda;
 mod host;
 mod mischief;
 mod store;
+mod wire;
 
 pub use agenda::{Act, Network};
 pub use host::{Ended, Host, Setup};

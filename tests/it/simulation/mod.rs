@@ -1,7 +1,7 @@
 //! Deterministic simulation: engine, cloud, operators and crashes, from one seed.
 //!
-//! `REFIT_SEED=n` runs one seed and prints its ledger; `REFIT_SEEDS=n` runs so many from a fresh
-//! beginning, for a soak. A failure names its seed first.
+//! `REFIT_SEED=n` runs one seed and prints its ledger; `REFIT_SEEDS=m` runs so many, from `REFIT_SEED`
+//! on where both are given: a soak. A failure names its seed first.
 
 mod dice;
 mod faults;
@@ -10,6 +10,7 @@ mod judge;
 mod operator;
 
 use std::env;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -157,7 +158,8 @@ fn run_seeds(first: u64, count: u64) {
                         if seed >= first + count {
                             return failures;
                         }
-                        let (_, complaints) = run(Dice(seed));
+                        let complaints = catch_unwind(|| run(Dice(seed)).1)
+                            .unwrap_or_else(|_| vec!["it panics, as told above".into()]);
                         if !complaints.is_empty() {
                             failures.push((seed, complaints));
                         }
@@ -177,14 +179,15 @@ fn run_seeds(first: u64, count: u64) {
 
 #[test]
 fn a_thousand_seeds_keep_every_rule_and_come_to_an_end() {
-    if let Some(seed) = env_number("REFIT_SEED") {
+    let (first, count) = (env_number("REFIT_SEED"), env_number("REFIT_SEEDS"));
+    if let (Some(seed), None) = (first, count) {
         let (host, complaints) = run(Dice(seed));
         println!("{}", host.ledger_lines());
         println!("seed {seed}: {} steps, {} crashes", host.steps(), host.crashes());
         assert!(complaints.is_empty(), "seed {seed} fails:\n{}", complaints.join("\n"));
         return;
     }
-    run_seeds(0, env_number("REFIT_SEEDS").unwrap_or(1_000));
+    run_seeds(first.unwrap_or(0), count.unwrap_or(1_000));
 }
 
 #[test]
