@@ -8,7 +8,7 @@ pub fn line(text: &str) -> String {
     escaped(text, |_| false)
 }
 
-/// Several lines: line breaks stay, everything else is escaped as in [`line`].
+/// Several lines: line breaks stay, everything else is escaped as in [`line()`].
 pub fn block(text: &str) -> String {
     escaped(text, |character| character == '\n')
 }
