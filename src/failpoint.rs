@@ -87,7 +87,9 @@ mod armed {
     pub fn hit(point: Point) {
         let plan = PLAN.get_or_init(from_environment);
         if let Some(mut log) = plan.log.as_ref() {
-            writeln!(log, "{}", point.name()).expect("a failpoint log that was opened takes lines");
+            // One write a line: threads that hit points at once must not tear each other's names.
+            let line = format!("{}\n", point.name());
+            log.write_all(line.as_bytes()).expect("a failpoint log that was opened takes lines");
         }
         let Some((wanted, at)) = plan.kill else { return };
         if wanted == point && plan.hits.fetch_add(1, Ordering::SeqCst) + 1 == at {

@@ -115,7 +115,10 @@ async fn commit(
                 return Some(Report::Durable(group));
             }
             Err(error) if error.is_retryable() => error,
-            Err(error) => return Some(Report::Fatal(error)),
+            Err(error) => {
+                tell_unstored(group.units.iter());
+                return Some(Report::Fatal(error));
+            }
         };
         if !is_failing {
             is_failing = true;

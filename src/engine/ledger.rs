@@ -63,6 +63,8 @@ impl Engine {
             self.edit(sibling, |target| {
                 target.row.detail.versions_at = None;
                 target.verdict_read = false;
+                // A prepared one would start on what is void now.
+                target.preparing = super::tables::Preparing::No;
             });
             self.want_verdict(sibling);
         }

@@ -375,6 +375,9 @@ impl Engine {
             row.not_applied = 0;
             row.task = None;
             row.acknowledged = false;
+            row.not_before = None;
+            row.overdue = false;
+            row.needs_operator = None;
             row.detail = TargetDetail::default();
             target.verdict_read = false;
         });

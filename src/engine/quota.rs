@@ -92,7 +92,9 @@ impl Bucket {
         bucket.paused_until = row.paused_until.map(|until| Steady(until.0 - offset.0));
         bucket.learned =
             row.learned.zip(row.learned_at).map(|(limit, at)| (limit, Steady(at.0 - offset.0)));
-        bucket.apply_rate(Steady(0));
+        // The stored arrival is in the learned rate's terms already: nothing is converted.
+        let rate = bucket.rate();
+        bucket.limit_to(rate);
         bucket
     }
 
@@ -171,9 +173,7 @@ impl Bucket {
 
     /// Converts the state in tokens: what was missing before is missing after, never less.
     fn apply_rate(&mut self, now: Steady) {
-        let rate = self.learned.map_or(self.configured, |(limit, _)| {
-            slower(self.configured, learned_rate(limit, self.sharers))
-        });
+        let rate = self.rate();
         if rate == self.effective {
             return;
         }
@@ -187,6 +187,18 @@ impl Bucket {
         if missing_ns > 0 || missing > 0 {
             self.arrival.0.store(now_ns + missing * self.interval_ns(), Ordering::Relaxed);
         }
+        self.limit_to(rate);
+    }
+
+    fn rate(&self) -> Rate {
+        self.learned.map_or(self.configured, |(limit, _)| {
+            slower(self.configured, learned_rate(limit, self.sharers))
+        })
+    }
+
+    /// A limiter of this rate on the same state, whose instants count from zero.
+    fn limit_to(&mut self, rate: Rate) {
+        self.effective = rate;
         let start = self.clock.0.swap(0, Ordering::Relaxed);
         self.limiter = RateLimiter::new(quota(rate), self.arrival.clone(), self.clock.clone());
         self.clock.0.store(start, Ordering::Relaxed);
@@ -292,6 +304,19 @@ mod tests {
         assert!(drain(&mut bucket, now.0, now.0 + 60_000) <= 48);
         let later = now + LEARNED_FOR;
         assert!(drain(&mut bucket, later.0, later.0 + 1_000) >= 100);
+    }
+
+    #[test]
+    fn a_restart_under_a_learned_limit_grants_no_second_burst() {
+        let fast = Rate { events: 100, per: Millis::from_secs(1), burst: 100 };
+        let limit = LearnedLimit { scope: LimitScope::User, limit: 60, per: Millis::from_mins(1) };
+        let mut bucket = Bucket::new(fast);
+        let now = Steady(1_772_409_600_000);
+        bucket.learn(now, limit, 1);
+        let before = drain(&mut bucket, now.0, now.0 + 1_000);
+        assert!(before > 1);
+        let mut again = Bucket::restore(fast, &bucket.row(Millis::ZERO), Millis::ZERO, 1);
+        assert_eq!(drain(&mut again, now.0 + 1_000, now.0 + 2_000), 0);
     }
 
     #[test]

@@ -406,15 +406,18 @@ impl Engine {
                 Some(target) if self.is_current(wanted) => self.read_gone(target, wanted.purpose),
                 _ => self.read_again_later(project, wanted),
             },
-            ReadFailure::CapabilityAbsent => {
-                if matches!(wanted.purpose, Purpose::ProbeCentre | Purpose::WatchSweep) {
+            ReadFailure::CapabilityAbsent => match wanted.purpose {
+                Purpose::ProbeCentre => self.want(project, Purpose::ProbeList),
+                Purpose::WatchSweep => {
                     self.watch_unusable(project, "the project has no such call");
-                } else {
-                    let code = note.code.as_deref().unwrap_or("404");
-                    self.stop_project(project, &format!("{code}: a call does not exist here"));
                 }
-                self.read_again_later(project, wanted);
-            }
+                _ => {
+                    let code = note.code.as_deref().unwrap_or("404");
+                    let why = format!("{code}: a call does not exist here");
+                    self.stop_project(project, &why);
+                    self.read_again_later(project, wanted);
+                }
+            },
             ReadFailure::Unreachable | ReadFailure::Forbidden | ReadFailure::Rejected => {
                 self.look_failed(wanted.purpose);
                 self.precheck_failed(project, wanted);

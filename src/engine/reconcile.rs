@@ -110,12 +110,18 @@ impl Engine {
         if target.look.take().is_none() || target.row.state != TargetState::Uncertain {
             return;
         }
-        // The other reads of this look are stale now.
-        target.epoch = target.epoch.wrapping_add(1);
         target.read_failures += 1;
         let failures = target.read_failures;
         let wait = self.read_backoff(self.targets[ix.at()].project, purpose, failures);
-        self.look_at(ix, self.wall + wait);
+        self.look_anew(ix, self.wall + wait);
+    }
+
+    /// Drops the look under way, whose other reads are stale now, and begins another at `at`.
+    pub(super) fn look_anew(&mut self, ix: TargetIx, at: Wall) {
+        let target = &mut self.targets[ix.at()];
+        target.look = None;
+        target.epoch = target.epoch.wrapping_add(1);
+        self.look_at(ix, at);
     }
 
     fn judge_look(&mut self, ix: TargetIx) {

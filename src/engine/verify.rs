@@ -240,6 +240,9 @@ impl Engine {
             self.attempt_gone(ix);
             return self.fail(ix, Reason::Gone);
         }
+        if state == TargetState::Uncertain {
+            return self.look_anew(ix, self.wall + GONE_AGAIN);
+        }
         self.want_at(project, purpose, self.now + GONE_AGAIN);
     }
 
