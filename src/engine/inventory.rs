@@ -80,6 +80,8 @@ impl Engine {
             || total.is_some_and(|total| sweep.offset >= total)
             || sweep.rows >= SWEEP_ROWS_MAX;
         if ends {
+            let rows = total.unwrap_or(sweep.rows);
+            self.projects[ix.at()].list_rows = Some(rows);
             self.finish_sweep(ix);
         } else {
             self.want(ix, Purpose::Sweep);

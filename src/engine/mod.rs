@@ -32,6 +32,7 @@ mod ready;
 mod reconcile;
 mod restore;
 mod settings;
+mod settle;
 mod starts;
 mod submit;
 mod tables;

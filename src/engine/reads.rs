@@ -77,6 +77,10 @@ pub(super) enum Purpose {
     },
     VerifyVersions(TargetIx),
     VerifyInstance(TargetIx),
+    /// One page of the list for all that wait to begin settling.
+    SettleSweep {
+        offset: usize,
+    },
 }
 
 impl Purpose {
@@ -89,7 +93,9 @@ impl Purpose {
             | Purpose::WatchSweep
             | Purpose::ProbeCentre
             | Purpose::ProbeList => Class::Watch,
-            Purpose::VerifyVersions(_) | Purpose::VerifyInstance(_) => Class::Verify,
+            Purpose::VerifyVersions(_)
+            | Purpose::VerifyInstance(_)
+            | Purpose::SettleSweep { .. } => Class::Verify,
             Purpose::Versions(_) | Purpose::VersionsAgain(_) | Purpose::LastLook(_) => {
                 Class::Precheck
             }
@@ -108,9 +114,11 @@ impl Purpose {
             | Purpose::Watch { target, .. }
             | Purpose::VerifyVersions(target)
             | Purpose::VerifyInstance(target) => Some(target),
-            Purpose::Sweep | Purpose::WatchSweep | Purpose::ProbeCentre | Purpose::ProbeList => {
-                None
-            }
+            Purpose::Sweep
+            | Purpose::WatchSweep
+            | Purpose::ProbeCentre
+            | Purpose::ProbeList
+            | Purpose::SettleSweep { .. } => None,
         }
     }
 }
@@ -226,6 +234,12 @@ impl Engine {
                 self.projects[ix.at()].queue.pop(class);
                 continue;
             }
+            if wanted.purpose == (Purpose::SettleSweep { offset: 0 })
+                && !self.is_settle_sweep_worth_it(ix)
+            {
+                self.projects[ix.at()].queue.pop(class);
+                continue;
+            }
             if !self.credential_has_room(ix) {
                 break;
             }
@@ -278,6 +292,7 @@ impl Engine {
                 offset: 0,
             },
             Purpose::ProbeList => ReadCall::InventoryPage { offset: 0 },
+            Purpose::SettleSweep { offset } => ReadCall::InventoryPage { offset },
             Purpose::Versions(target)
             | Purpose::VersionsAgain(target)
             | Purpose::LookVersions(target)
@@ -340,6 +355,10 @@ impl Engine {
             (Purpose::WatchSweep, ReadAnswer::InventoryPage { instances, rows, total }) => {
                 self.watch_list_page(project, instances, rows, total);
             }
+            (
+                Purpose::SettleSweep { offset },
+                ReadAnswer::InventoryPage { instances, rows, .. },
+            ) => self.settle_page(project, offset, &instances, rows),
             (Purpose::WatchSweep, ReadAnswer::Tasks { tasks, rows }) => {
                 self.watch_centre_page(project, tasks, rows);
             }

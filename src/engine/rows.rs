@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::policy::Wave;
 use crate::model::{
-    AttemptId, CacheMode, CampaignName, CredentialName, Instance, InstanceId, LearnedLimit,
+    AttemptId, CacheMode, CampaignName, CredentialName, Instance, InstanceId, LearnedLimit, Millis,
     ProjectName, TargetId, TaskId, UpgradeBody, Versions, Wall,
 };
 
@@ -269,6 +269,8 @@ pub struct ProjectDetail {
     pub own_user: Option<Arc<str>>,
     /// The name of upgrade tasks, learned likewise.
     pub task_name: Option<Arc<str>>,
+    /// The shortest upgrade that has succeeded here.
+    pub shortest_upgrade: Option<Millis>,
     /// Full inventory sweeps so far, and when the last one ended.
     pub sweeps: u64,
     pub swept_at: Option<Wall>,

@@ -157,6 +157,8 @@ impl Engine {
             inventory: Vec::new(),
             is_swept_by_us: false,
             watch: WatchState::default(),
+            list_rows: None,
+            settling: BTreeSet::new(),
             wakes_at: None,
             turn: 0,
             is_dirty: false,

@@ -197,6 +197,10 @@ pub(super) struct Project {
     /// A full sweep has ended since the campaigns that wait for a plan appeared.
     pub(super) is_swept_by_us: bool,
     pub(super) watch: WatchState,
+    /// Rows of the whole list at the last full sweep of this process.
+    pub(super) list_rows: Option<usize>,
+    /// Succeeded and moved: they wait for a sweep of the list to begin settling.
+    pub(super) settling: BTreeSet<TargetIx>,
     /// The next instant at which it is looked at anyway.
     pub(super) wakes_at: Option<Steady>,
     /// The campaign that was asked first the last time.

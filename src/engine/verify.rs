@@ -1,6 +1,6 @@
 //! Verifying: the version that the instance reports decides, never the task alone.
 
-use crate::model::{Instance, Millis, Part, Steady, Versions};
+use crate::model::{Instance, Millis, Part, Steady, Versions, Wall};
 
 use super::Engine;
 use super::event::Fact;
@@ -64,12 +64,12 @@ impl Engine {
     }
 
     pub(super) fn verify_versions(&mut self, ix: TargetIx, versions: Versions) {
-        let (wall, project) = (self.wall, self.targets[ix.at()].project);
+        let wall = self.wall;
         self.edit(ix, |target| {
             target.row.detail.versions = Some(versions);
             target.row.detail.versions_at = Some(wall);
         });
-        self.want(project, Purpose::VerifyInstance(ix));
+        self.look_after_versions(ix);
     }
 
     pub(super) fn verify_instance(&mut self, ix: TargetIx, instance: &Instance) {
@@ -85,33 +85,31 @@ impl Engine {
 
     fn settle(&mut self, ix: TargetIx) {
         let wall = self.wall;
-        let policy = self.settings.campaigns.get(&self.targets[ix.at()].row.id.campaign);
-        let settle = policy.map_or(Millis::from_mins(2), |policy| policy.settle);
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
-        match flight.and_then(|flight| flight.settled_at) {
-            Some(at) if at <= wall => self.succeed(ix),
-            Some(at) => {
+        let settled_at = flight.and_then(|flight| flight.settled_at);
+        match settled_at.unwrap_or_else(|| self.begin_settling(ix)) {
+            at if at <= wall => self.succeed(ix),
+            at => {
                 let at = self.steady_at(at);
                 self.wake_target(ix, at);
             }
-            None => {
-                let until = wall + settle;
-                self.edit(ix, |target| {
-                    if let Some(flight) = &mut target.row.detail.flight {
-                        flight.settled_at = Some(until);
-                        flight.unchanged_at = None;
-                        flight.word = None;
-                    }
-                });
-                self.record_target(ix, Fact::Settling { until });
-                if settle == Millis::ZERO {
-                    self.succeed(ix);
-                } else {
-                    let at = self.steady_at(until);
-                    self.wake_target(ix, at);
-                }
-            }
         }
+    }
+
+    /// Seen with moved versions for the first time; tells when it has settled.
+    pub(super) fn begin_settling(&mut self, ix: TargetIx) -> Wall {
+        let policy = self.settings.campaigns.get(&self.targets[ix.at()].row.id.campaign);
+        let settle = policy.map_or(Millis::from_mins(2), |policy| policy.settle);
+        let until = self.wall + settle;
+        self.edit(ix, |target| {
+            if let Some(flight) = &mut target.row.detail.flight {
+                flight.settled_at = Some(until);
+                flight.unchanged_at = None;
+                flight.word = None;
+            }
+        });
+        self.record_target(ix, Fact::Settling { until });
+        until
     }
 
     fn unsettled(&mut self, ix: TargetIx, instance: &Instance) {
@@ -188,7 +186,7 @@ impl Engine {
     }
 
     /// Every part of the body differs from before, and is the newest or can go no further.
-    fn is_moved(&self, ix: TargetIx) -> bool {
+    pub(super) fn is_moved(&self, ix: TargetIx) -> bool {
         let (Some(attempt), Some(now)) =
             (self.attempts.get(&ix), self.targets[ix.at()].row.detail.versions.as_ref())
         else {

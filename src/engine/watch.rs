@@ -2,7 +2,8 @@
 //!
 //! It starts per instance. With the first accepted task the task centre and the instance list are
 //! probed: where its id shows, one sweep serves all running targets. A strategy that misses three
-//! times gives way to watching per instance for a week.
+//! times gives way to watching per instance for a week. What is younger than any upgrade that ever
+//! succeeded in the project is watched more patiently.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,10 @@ const PROBE_AGAIN: Millis = Millis::from_hours(7 * 24);
 const OVERDUE_SLOWDOWN: i64 = 10;
 const OVERDUE_INTERVAL_MAX: Millis = Millis::from_mins(10);
 
+/// Before the shortest upgrade known in the project has passed, one watch in this many is enough:
+/// it finds what fails early.
+const EARLY_SLOWDOWN: i64 = 20;
+
 /// An overdue task needs an operator after this many times its timeout.
 const OPERATOR_TIMEOUTS: i64 = 4;
 
@@ -40,7 +45,7 @@ impl Engine {
     pub(super) fn begin_watching(&mut self, ix: TargetIx) {
         self.schedule_overdue(ix);
         self.probe_strategies(ix);
-        let at = self.now + self.watch_interval(ix);
+        let at = self.watch_at(ix, self.watch_interval(ix));
         self.schedule_watch(ix, at);
     }
 
@@ -90,15 +95,31 @@ impl Engine {
         }
     }
 
-    /// The interval, spread by ± 20 %, stretched for an overdue task.
+    /// The interval, spread by ± 20 %.
     fn watch_interval(&self, ix: TargetIx) -> Millis {
         let (interval, id) = (self.poll_interval(ix), self.targets[ix.at()].row.id.to_string());
         let drawn = draw::unit(self.seed_of(ix), "watch", &id, self.now.0.unsigned_abs());
-        let interval = draw::spread(interval, drawn);
-        if self.targets[ix.at()].row.overdue {
-            return Millis(interval.0 * OVERDUE_SLOWDOWN).min(OVERDUE_INTERVAL_MAX.max(interval));
+        draw::spread(interval, drawn)
+    }
+
+    /// When to watch again at this interval: an overdue task later, and one that is hardly over yet
+    /// when that is to be expected, or after a long while.
+    fn watch_at(&self, ix: TargetIx, interval: Millis) -> Steady {
+        let (row, project) = (&self.targets[ix.at()].row, self.targets[ix.at()].project);
+        if row.overdue {
+            let slow = Millis(interval.0 * OVERDUE_SLOWDOWN);
+            return self.now + slow.min(OVERDUE_INTERVAL_MAX.max(interval));
         }
-        interval
+        let soon = self.now + interval;
+        let project = &self.projects[project.at()];
+        let flight = row.detail.flight.as_deref();
+        let since = flight.filter(|flight| flight.misses == 0 && project.watch.misses == 0);
+        let since = since.and_then(|flight| flight.running_since);
+        let Some((since, shortest)) = since.zip(project.detail.shortest_upgrade) else {
+            return soon;
+        };
+        let expected = self.steady_at(since + shortest) - self.poll_interval(ix);
+        soon.max(expected.min(self.now + Millis(interval.0 * EARLY_SLOWDOWN)))
     }
 
     pub(super) fn watched_tasks(
@@ -122,7 +143,7 @@ impl Engine {
 
     fn watch_on(&mut self, ix: TargetIx) {
         if self.targets[ix.at()].row.state == TargetState::Running {
-            let at = self.now + self.watch_interval(ix);
+            let at = self.watch_at(ix, self.watch_interval(ix));
             self.schedule_watch(ix, at);
         }
     }
@@ -142,6 +163,7 @@ impl Engine {
             TaskStatus::Open => self.task_word(ix, "EXECUTING".into()),
             TaskStatus::Unknown(word) => self.task_word(ix, word.clone()),
             TaskStatus::Succeeded => {
+                self.learn_duration(ix, task);
                 self.enter_verifying(ix, VerifyAfter::Success);
                 self.record_target(ix, Fact::TaskEnded { succeeded: true, code: None });
             }
@@ -193,6 +215,22 @@ impl Engine {
         self.touch_project(project);
         let task_name = task.name.clone();
         self.record_project(project, Fact::OwnUserLearned { user, task_name });
+    }
+
+    /// By the cloud's own times where they say less than ours, which count from watch to watch.
+    fn learn_duration(&mut self, ix: TargetIx, task: &Task) {
+        let (target, wall) = (&self.targets[ix.at()], self.wall);
+        let project = target.project;
+        let flight = target.row.detail.flight.as_deref();
+        let Some(since) = flight.and_then(|flight| flight.running_since) else { return };
+        let told = task.created_at.zip(task.updated_at).map(|(begun, ended)| ended - begun);
+        let told = told.filter(|&took| took > Millis::ZERO);
+        let took = told.map_or(wall - since, |told| told.min(wall - since));
+        let detail = &mut self.projects[project.at()].detail;
+        if detail.shortest_upgrade.is_none_or(|shortest| took < shortest) {
+            detail.shortest_upgrade = Some(took);
+            self.touch_project(project);
+        }
     }
 
     /// Looks for an accepted task in the centre and the list, once a week at most.
@@ -256,7 +294,7 @@ impl Engine {
         self.projects[ix.at()].watch.due = None;
         self.choose_strategy(ix, WatchStrategy::PerInstance, why);
         for target in self.running(ix) {
-            let at = self.now + self.watch_interval(target);
+            let at = self.watch_at(target, self.watch_interval(target));
             self.schedule_watch(target, at);
         }
     }
@@ -359,9 +397,12 @@ impl Engine {
         if watch.misses >= STRATEGY_MISSES {
             return self.watch_unusable(ix, "a running task was missed three times");
         }
-        let next = self.running(ix).into_iter().map(|target| self.watch_interval(target)).min();
-        if let Some(interval) = next {
-            let due = self.now + interval;
+        // One draw for the sweep: the least of many would always be the shortest possible.
+        let running = self.running(ix);
+        let interval = running.first().map(|&target| self.watch_interval(target));
+        let due =
+            |interval: Millis| running.iter().map(|&target| self.watch_at(target, interval)).min();
+        if let Some(due) = interval.and_then(due) {
             self.projects[ix.at()].watch.due = Some(due);
             self.wake_project(ix, due);
         }

@@ -377,20 +377,34 @@ fn campaign(load: &Load, window: WindowName) -> CampaignPolicy {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_whole_campaign_runs_to_its_end() {
-        let mut campaign = Campaign::begin(Load {
+    fn small(group_size: usize) -> Campaign {
+        Campaign::begin(Load {
             targets: 300,
-            max_in_flight: 20,
-            starts_per_minute: 60,
+            max_in_flight: 50,
+            starts_per_minute: 1_000,
             burst: 5,
-            task: Millis::from_mins(10),
+            task: Millis::from_mins(30),
             settle: Millis::from_mins(2),
             poll_interval: Millis::from_secs(15),
-            group_size: 10,
-        });
+            group_size,
+        })
+    }
+
+    #[test]
+    fn a_whole_campaign_runs_to_its_end() {
+        let mut campaign = small(10);
         campaign.run();
         assert_eq!(campaign.measured.succeeded, 300);
         assert_eq!(campaign.measured.submits, 300);
+    }
+
+    /// Two reads before a start and two after its end are its own; watches and the first look
+    /// after the end are shared, once the first tasks have shown how long they take.
+    #[test]
+    fn targets_in_flight_together_share_their_watches_and_first_looks() {
+        let mut campaign = small(0);
+        campaign.run();
+        let shared = campaign.measured.reads - 4 * 300;
+        assert!(shared < 300, "{shared} shared reads for 300 targets");
     }
 }

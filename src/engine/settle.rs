@@ -1,0 +1,105 @@
+//! The first look at instances whose task has succeeded and whose versions have moved: one sweep of
+//! the list for many, instead of a read each.
+//!
+//! A list row cannot show the field `task`, so it proves nothing of being idle: it only lets the
+//! settling begin. The look that decides after it is always at the instance itself, and so is the
+//! first look where the row leaves any doubt, or where reading one by one is cheaper.
+
+use crate::model::call::PAGE_ROWS;
+use crate::model::{Instance, InstanceStatus, Millis};
+
+use super::Engine;
+use super::index::{ProjectIx, TargetIx};
+use super::reads::Purpose;
+use super::rows::VerifyAfter;
+use super::state::TargetState;
+
+/// The sweep waits for company for this part of the poll interval.
+const COMPANY_PART: i64 = 4;
+
+impl Engine {
+    /// The versions of a verifying target were read: what looks at the instance next.
+    pub(super) fn look_after_versions(&mut self, ix: TargetIx) {
+        let project = self.targets[ix.at()].project;
+        if !self.may_settle_by_list(ix) {
+            return self.want(project, Purpose::VerifyInstance(ix));
+        }
+        let wait = Millis(self.poll_interval(ix).0 / COMPANY_PART);
+        let settling = &mut self.projects[project.at()].settling;
+        settling.insert(ix);
+        if settling.len() == 1 {
+            self.want_at(project, Purpose::SettleSweep { offset: 0 }, self.now + wait);
+        }
+    }
+
+    fn may_settle_by_list(&self, ix: TargetIx) -> bool {
+        let row = &self.targets[ix.at()].row;
+        let policy = self.settings.campaigns.get(&row.id.campaign);
+        let flight = row.detail.flight.as_deref();
+        flight.is_some_and(|flight| {
+            flight.verify_after == Some(VerifyAfter::Success)
+                && flight.settled_at.is_none()
+                // What was found unsettled is looked at closely from then on.
+                && flight.word.is_none()
+        }) && policy.is_some_and(|policy| policy.settle > Millis::ZERO)
+            && self.is_moved(ix)
+    }
+
+    /// Whether one sweep asks less of the cloud than a look at each that waits; if not, these are
+    /// wanted instead.
+    pub(super) fn is_settle_sweep_worth_it(&mut self, project: ProjectIx) -> bool {
+        let Some(rows) = self.projects[project.at()].list_rows else {
+            self.look_at_each(project);
+            return false;
+        };
+        let pages = rows.div_ceil(PAGE_ROWS).max(1);
+        let is_worth_it = self.projects[project.at()].settling.len() > pages;
+        if !is_worth_it {
+            self.look_at_each(project);
+        }
+        is_worth_it
+    }
+
+    pub(super) fn settle_page(
+        &mut self,
+        project: ProjectIx,
+        offset: usize,
+        instances: &[Instance],
+        rows: usize,
+    ) {
+        for instance in instances {
+            if is_running(instance)
+                && let Some(ix) = self.settling_target(project, instance)
+            {
+                self.projects[project.at()].settling.remove(&ix);
+                let until = self.begin_settling(ix);
+                let at = self.steady_at(until);
+                self.wake_target(ix, at);
+            }
+        }
+        if rows >= PAGE_ROWS && !self.projects[project.at()].settling.is_empty() {
+            return self.want(project, Purpose::SettleSweep { offset: offset + rows });
+        }
+        self.look_at_each(project);
+    }
+
+    fn settling_target(&self, project: ProjectIx, instance: &Instance) -> Option<TargetIx> {
+        let known = self.instance_index.get(&(project, instance.id.clone()))?;
+        let mut targets = self.instances[known.at()].targets.iter().copied();
+        let settling = &self.projects[project.at()].settling;
+        targets.find(|ix| settling.contains(ix) && self.may_settle_by_list(*ix))
+    }
+
+    fn look_at_each(&mut self, project: ProjectIx) {
+        for ix in std::mem::take(&mut self.projects[project.at()].settling) {
+            if self.targets[ix.at()].row.state == TargetState::Verifying {
+                self.want(project, Purpose::VerifyInstance(ix));
+            }
+        }
+    }
+}
+
+/// As far as a list row tells.
+fn is_running(instance: &Instance) -> bool {
+    instance.status == InstanceStatus::Running && !instance.service_upgrade
+}
