@@ -132,7 +132,7 @@ fn target(id: TargetId, seq: u64) -> TargetRow {
         held_by: None,
         acknowledged: false,
         detail: TargetDetail {
-            versions: Some(Versions::default()),
+            versions: Some(Versions::default().into()),
             versions_at: Some(NOW),
             flight: Some(Box::new(Flight { running_since: Some(NOW), ..Flight::default() })),
             ..TargetDetail::default()

@@ -56,7 +56,7 @@ impl Engine {
         for at in 0..self.instances[instance.at()].targets.len() {
             let sibling = self.instances[instance.at()].targets[at];
             let row = &self.targets[sibling.at()].row;
-            let knows = row.detail.versions.as_ref().is_some_and(&is_void);
+            let knows = row.detail.versions.as_deref().is_some_and(&is_void);
             if sibling == ix || row.state != TargetState::Pending || !knows {
                 continue;
             }

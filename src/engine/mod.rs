@@ -54,7 +54,8 @@ pub use state::{CampaignState, Reason, TargetState};
 pub use view::{Gate, Plan, Status};
 
 use crate::model::{
-    CampaignName, CredentialName, InstanceId, Millis, ProjectName, Settings, Steady, TargetId, Wall,
+    CampaignName, CredentialName, InstanceId, Millis, ProjectName, Settings, Steady, TargetId,
+    Versions, Wall,
 };
 
 use index::{CampaignIx, CredentialIx, InstanceIx, ProjectIx, TargetIx};
@@ -100,6 +101,8 @@ pub struct Engine {
     /// Tickets that are out, with the generation of the credential they use.
     sending: BTreeMap<TargetIx, u32>,
     freezes: BTreeMap<Scope, FreezeRow>,
+    /// The latest distinct version answers, newest first.
+    known_versions: Vec<Arc<Versions>>,
 
     timers: Timers,
     outstanding: BTreeMap<ReadId, reads::Outstanding>,
@@ -156,6 +159,7 @@ impl Engine {
             attempts: BTreeMap::new(),
             sending: BTreeMap::new(),
             freezes: BTreeMap::new(),
+            known_versions: Vec::new(),
             timers: Timers::default(),
             outstanding: BTreeMap::new(),
             last_read: 0,

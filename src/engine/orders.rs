@@ -282,7 +282,7 @@ impl Engine {
     fn resolve_succeeded(&mut self, ix: TargetIx) {
         let row = &self.targets[ix.at()].row;
         let before = self.attempts.get(&ix).map(|attempt| attempt.versions_before.clone());
-        let after = row.detail.versions.clone();
+        let after = row.detail.versions.as_deref().cloned();
         let took = self.wall - row.detail.started_at.unwrap_or(self.wall);
         self.end_target(ix, TargetState::Succeeded, Reason::Operator);
         let campaign = self.targets[ix.at()].campaign;

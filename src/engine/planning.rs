@@ -49,6 +49,8 @@ impl Engine {
         chosen.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.instance.id.cmp(&b.instance.id)));
         let eligible = chosen.iter().filter(|choice| choice.refused.is_none()).count();
         let sizes = wave_sizes(&policy.waves, eligible as u32);
+        self.targets.reserve_exact(chosen.len());
+        self.instances.reserve_exact(chosen.len());
         self.begin_campaign(ix, &policy, seed, &chosen);
         let (mut wave, mut left) = (0, sizes[0]);
         let mut counts = vec![0; sizes.len()];
@@ -255,9 +257,13 @@ impl Engine {
         campaign: CampaignIx,
         project: ProjectIx,
         instance: InstanceIx,
-        row: TargetRow,
+        mut row: TargetRow,
         labels: &InstanceRow,
     ) -> TargetIx {
+        // Restored rows come each with a copy of its own.
+        row.id.campaign = self.campaigns[campaign.at()].name.clone();
+        row.id.project = self.projects[project.at()].name.clone();
+        row.id.instance = labels.instance.clone();
         let ix = TargetIx(self.targets.len() as u32);
         let lane = self.lane_for(campaign, labels);
         let verdict_read = row.detail.versions.is_some();

@@ -16,6 +16,9 @@ use super::tables::Preparing;
 /// Between the two looks that make FROZEN, ERROR or CREATEFAILED final.
 const NOT_RUNNING_FOR: Millis = Millis::from_secs(60);
 
+/// Distinct version answers that are shared; the newest are kept.
+const VERSIONS_KNOWN_MAX: usize = 32;
+
 impl Engine {
     /// Reads the versions ahead: the plan tells what is current already.
     pub(super) fn want_verdict(&mut self, ix: TargetIx) {
@@ -32,6 +35,7 @@ impl Engine {
             return;
         }
         let verdict = self.verdict(ix, &versions);
+        let versions = self.share(versions);
         self.doubt_other_versions(ix, &versions);
         self.edit(ix, |target| {
             target.row.detail.versions = Some(versions);
@@ -46,6 +50,17 @@ impl Engine {
             let project = self.targets[ix.at()].project;
             self.want(project, Purpose::LastLook(ix));
         }
+    }
+
+    /// One copy for all targets that show the same versions.
+    pub(super) fn share(&mut self, versions: Versions) -> Arc<Versions> {
+        if let Some(known) = self.known_versions.iter().find(|known| ***known == versions) {
+            return Arc::clone(known);
+        }
+        let versions = Arc::new(versions);
+        self.known_versions.truncate(VERSIONS_KNOWN_MAX - 1);
+        self.known_versions.insert(0, Arc::clone(&versions));
+        versions
     }
 
     /// Why there is nothing to upgrade, if there is nothing.

@@ -26,6 +26,9 @@ const FRAME: u32 = 10;
 /// Of each frame, at most these go to watching while others wait.
 const WATCH_SHARE: u32 = 5;
 
+/// An empty queue of at most this capacity keeps its memory.
+const KEPT_CAPACITY: usize = 4_096;
+
 /// The first wait after a failed read; doubles up to `READ_BACKOFF_MAX`.
 const READ_BACKOFF: Millis = Millis::from_secs(1);
 const READ_BACKOFF_MAX: Millis = Millis::from_secs(60);
@@ -177,7 +180,13 @@ impl ReadQueue {
     }
 
     fn pop(&mut self, class: usize) -> Option<Wanted> {
-        self.waiting[class].pop_front()
+        let queue = &mut self.waiting[class];
+        let wanted = queue.pop_front();
+        if queue.is_empty() && queue.capacity() > KEPT_CAPACITY {
+            // Read-ahead of a whole fleet was in it, once.
+            *queue = VecDeque::new();
+        }
+        wanted
     }
 
     fn count(&mut self, class: usize) {

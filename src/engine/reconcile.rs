@@ -130,9 +130,9 @@ impl Engine {
         self.learn_known_tasks(ix, &look.tasks);
         let candidates = self.candidates(ix, &instance, &look.tasks);
         let moved = self.any_part_moved(ix, &versions);
-        let wall = self.wall;
+        let (wall, shared) = (self.wall, self.share(versions));
         self.edit(ix, |target| {
-            target.row.detail.versions = Some(versions.clone());
+            target.row.detail.versions = Some(shared);
             target.row.detail.versions_at = Some(wall);
         });
         match candidates.as_slice() {
@@ -223,7 +223,8 @@ impl Engine {
     fn infer(&mut self, ix: TargetIx) {
         self.attempt_applied(ix, None);
         self.edit(ix, |target| target.row.needs_operator = None);
-        let versions = self.targets[ix.at()].row.detail.versions.clone().unwrap_or_default();
+        let versions =
+            self.targets[ix.at()].row.detail.versions.as_deref().cloned().unwrap_or_default();
         self.enter_verifying(ix, VerifyAfter::Inferred);
         self.record_target(ix, Fact::Inferred { versions });
     }

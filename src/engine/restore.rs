@@ -39,7 +39,10 @@ impl Engine {
         let mut targets = rows.targets;
         targets
             .sort_by(|a, b| (&a.id.campaign, a.rank, &a.id).cmp(&(&b.id.campaign, b.rank, &b.id)));
-        for row in targets {
+        self.targets.reserve_exact(targets.len());
+        self.instances.reserve_exact(targets.len());
+        for mut row in targets {
+            row.detail.versions = row.detail.versions.map(|known| self.share((*known).clone()));
             let key = (row.id.project.clone(), row.id.instance.clone());
             let labels = labels.get(&key).cloned().unwrap_or_else(|| bare_labels(&row));
             let campaign = self.enter_campaign(&row.id.campaign);

@@ -113,8 +113,8 @@ pub struct TargetRow {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TargetDetail {
-    /// The last version answer and when it came.
-    pub versions: Option<Versions>,
+    /// The last version answer and when it came. Shared: most instances run one of a few versions.
+    pub versions: Option<Arc<Versions>>,
     pub versions_at: Option<Wall>,
     /// Occurrences of "busy" in this round.
     pub conflicts: u32,

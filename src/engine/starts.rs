@@ -285,7 +285,7 @@ impl Engine {
             target.preparing = Preparing::No;
         });
         let row = &self.targets[ix.at()].row;
-        let versions = row.detail.versions.clone().unwrap_or_default();
+        let versions = row.detail.versions.as_deref().cloned().unwrap_or_default();
         let attempt = AttemptRow {
             id: self.attempt_id(ix),
             body: body.clone(),

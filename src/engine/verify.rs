@@ -64,7 +64,7 @@ impl Engine {
     }
 
     pub(super) fn verify_versions(&mut self, ix: TargetIx, versions: Versions) {
-        let wall = self.wall;
+        let (wall, versions) = (self.wall, self.share(versions));
         self.edit(ix, |target| {
             target.row.detail.versions = Some(versions);
             target.row.detail.versions_at = Some(wall);
@@ -174,7 +174,7 @@ impl Engine {
         let attempt = self.attempts.get(&ix);
         let before = attempt.map(|attempt| attempt.versions_before.clone());
         let row = &self.targets[ix.at()].row;
-        let after = row.detail.versions.clone();
+        let after = row.detail.versions.as_deref().cloned();
         let took = self.wall - row.detail.started_at.unwrap_or(self.wall);
         let reason = if row.task.is_some() { Reason::Verified } else { Reason::Inferred };
         let task = row.task.clone();

@@ -46,7 +46,7 @@ fn judge_final_versions(evidence: &Evidence, findings: &mut Findings) {
         let Some(project) = evidence.settings.projects.get(&row.id.project) else { continue };
         let key = (project.project_id.clone(), row.id.instance.clone());
         let (Some(truth), Some(believed)) =
-            (evidence.final_versions.get(&key), row.detail.versions.as_ref())
+            (evidence.final_versions.get(&key), row.detail.versions.as_deref())
         else {
             continue;
         };

@@ -97,7 +97,7 @@ fn flight() -> impl Strategy<Value = Flight> {
 fn target_detail() -> impl Strategy<Value = TargetDetail> {
     (of(versions()), of(wall()), any::<u32>(), of(text()), any::<bool>(), of(flight())).prop_map(
         |(versions, at, conflicts, conflict, was_uncertain, flight)| TargetDetail {
-            versions,
+            versions: versions.map(Into::into),
             versions_at: at,
             conflicts,
             conflict,

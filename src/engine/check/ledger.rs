@@ -14,7 +14,7 @@ use crate::engine::rows::{CampaignRow, Changes, InstanceRow, Rows, TargetRow};
 use crate::engine::state::TargetState;
 use crate::model::policy::CampaignPolicy;
 use crate::model::{
-    CampaignName, CurrentTask, Edition, Instance, InstanceStatus, Steady, TargetId,
+    CampaignName, CurrentTask, Edition, Instance, InstanceStatus, Steady, TargetId, Versions,
 };
 
 impl Checker {
@@ -335,9 +335,8 @@ impl Checker {
             self.targets.insert(row.id.clone(), facts);
             let facts = self.instance_mut(&row.id.project, &row.id.instance);
             if let (Some(versions), Some(at)) = (&row.detail.versions, row.detail.versions_at) {
-                let at = Steady(at.0);
-                facts.versions =
-                    Some(Seen { asked_at: at, number: 0, seen_at: at, what: versions.clone() });
+                let (at, what) = (Steady(at.0), Versions::clone(versions));
+                facts.versions = Some(Seen { asked_at: at, number: 0, seen_at: at, what });
             }
         }
         for row in &rows.projects {

@@ -226,7 +226,10 @@ fn target_row(instance: &str, wave: u32) -> TargetRow {
         needs_operator: None,
         held_by: None,
         acknowledged: false,
-        detail: TargetDetail { versions: Some(versions("6.0.9")), ..TargetDetail::default() },
+        detail: TargetDetail {
+            versions: Some(versions("6.0.9").into()),
+            ..TargetDetail::default()
+        },
     }
 }
 
