@@ -47,6 +47,10 @@ async fn a_key_that_turned_wrong_holds_every_target_as_credential() {
     .await;
     let hold = site.why(&site.cloud.instance("fleet-0001")).await.hold.unwrap();
     assert_eq!(hold.kind, HoldKind::Credential, "{hold:?}");
+    for command in ["status", "why fleet-0001"] {
+        let (_, said) = site.ran(&command.split(' ').collect::<Vec<_>>()).await;
+        assert!(said.contains("credential"), "{command}: {said}");
+    }
     assert!(site.cloud.requests().len() - before <= 2);
     site.stop(daemon).await;
     site.judge().await;

@@ -30,6 +30,8 @@ mod e2e_failpoints;
 mod e2e_fleet;
 mod e2e_project;
 mod e2e_retry;
+mod e2e_stop;
+mod e2e_store;
 mod e2e_unknowns;
 mod e2e_window;
 mod engine_campaign;

@@ -142,6 +142,19 @@ impl Site {
         command
     }
 
+    /// Runs a command to its end; its exit code and what it printed.
+    pub async fn ran(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = tokio::process::Command::from(self.refit(arguments));
+        let output = command.output().await.unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    /// What the daemon says, once it answers.
+    pub async fn status(&self) -> Status {
+        until("the daemon answers", async || socket::status(&self.socket()).await).await
+    }
+
     pub async fn why(&self, instance: &InstanceId) -> Why {
         let target = self.target(instance).to_string();
         until("the daemon answers", async || socket::why(&self.socket(), &target).await).await
