@@ -1,13 +1,14 @@
 //! Inventory sweeps: which instances exist, page by page, and what follows when a sweep is full.
 //!
 //! Paging is not promised to be stable, so rows are de-duplicated by id, and an instance is gone
-//! only after two full sweeps without it (API facts, section 3.1).
+//! only after two full sweeps without it (API facts, section 3.1). Whole instances are kept until
+//! the end only while a campaign may still take them in: a fleet's worth is many MiB.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::call::PAGE_ROWS;
 use crate::model::policy::Membership;
-use crate::model::{Instance, InstanceId, Millis, draw};
+use crate::model::{Instance, Millis, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -70,12 +71,20 @@ impl Engine {
         rows: usize,
         total: Option<usize>,
     ) {
-        let wanted: Vec<Instance> =
-            instances.into_iter().filter(|instance| self.is_wanted(ix, instance)).collect();
+        let takes_in = self.campaigns.iter().any(|campaign| campaign.state.is_none())
+            || !self.live_campaigns(ix).is_empty();
+        for instance in instances {
+            if !self.is_wanted(ix, &instance) {
+                continue;
+            }
+            self.instance_seen(ix, &instance);
+            let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
+            let id = instance.id.clone();
+            sweep.seen.insert(id, takes_in.then(|| Arc::new(instance)));
+        }
         let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
         sweep.offset += rows;
         sweep.rows += rows;
-        sweep.seen.extend(wanted.into_iter().map(|instance| (instance.id.clone(), instance)));
         let ends = rows < PAGE_ROWS
             || total.is_some_and(|total| sweep.offset >= total)
             || sweep.rows >= SWEEP_ROWS_MAX;
@@ -115,19 +124,18 @@ impl Engine {
         self.wake_project(ix, due);
         let instances = sweep.seen.len() as u32;
         self.record_project(ix, Fact::InventorySwept { instances, sweep: number });
-        for instance in sweep.seen.values() {
-            self.instance_seen(ix, instance, number);
-        }
         self.skip_missing(ix);
+        let instances: Vec<Arc<Instance>> = sweep.seen.into_values().flatten().collect();
+        self.join_newcomers(ix, &instances);
         let unplanned = self.campaigns.iter().any(|campaign| campaign.state.is_none());
         if unplanned {
-            self.projects[ix.at()].inventory = sweep.seen.values().cloned().collect();
+            self.projects[ix.at()].inventory = instances;
             self.plan_what_can_be();
         }
-        self.join_newcomers(ix, &sweep.seen);
     }
 
-    fn instance_seen(&mut self, ix: ProjectIx, instance: &Instance, sweep: u64) {
+    fn instance_seen(&mut self, ix: ProjectIx, instance: &Instance) {
+        let sweep = self.projects[ix.at()].detail.sweeps + 1;
         let Some(&known) = self.instance_index.get(&(ix, instance.id.clone())) else { return };
         let row = InstanceRow::new(&self.projects[ix.at()].name, instance);
         let facts = facts_of(&row);
@@ -176,8 +184,9 @@ impl Engine {
         self.projects[target.project.at()].detail.sweeps >= seen + MISSING_SWEEPS
     }
 
-    fn join_newcomers(&mut self, ix: ProjectIx, seen: &BTreeMap<InstanceId, Instance>) {
-        let live: Vec<CampaignIx> = (0..self.campaigns.len() as u32)
+    /// Campaigns that newcomers join.
+    fn live_campaigns(&self, ix: ProjectIx) -> Vec<CampaignIx> {
+        (0..self.campaigns.len() as u32)
             .map(CampaignIx)
             .filter(|campaign| {
                 let campaign = &self.campaigns[campaign.at()];
@@ -187,11 +196,12 @@ impl Engine {
                     && campaign.calendars.contains_key(&ix)
                     && policy.is_some_and(|policy| policy.membership == Membership::Live)
             })
-            .collect();
-        if live.is_empty() {
-            return;
-        }
-        for instance in seen.values() {
+            .collect()
+    }
+
+    fn join_newcomers(&mut self, ix: ProjectIx, instances: &[Arc<Instance>]) {
+        let live = self.live_campaigns(ix);
+        for instance in instances {
             for &campaign in &live {
                 self.join_if_new(campaign, ix, instance);
             }

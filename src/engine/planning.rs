@@ -162,7 +162,12 @@ impl Engine {
     }
 
     /// A newcomer joins the last wave of a live campaign.
-    pub(super) fn join_if_new(&mut self, ix: CampaignIx, project: ProjectIx, instance: &Instance) {
+    pub(super) fn join_if_new(
+        &mut self,
+        ix: CampaignIx,
+        project: ProjectIx,
+        instance: &Arc<Instance>,
+    ) {
         let name = self.campaigns[ix.at()].name.clone();
         let id = TargetId {
             campaign: name.clone(),
@@ -243,7 +248,8 @@ impl Engine {
         self.instances.push(KnownInstance {
             project,
             name: row.name.clone(),
-            targets: Vec::new(),
+            // One, mostly; growing would begin with four.
+            targets: Vec::with_capacity(1),
             seen_in_sweep: self.projects[project.at()].detail.sweeps,
             facts: facts_of(row),
         });
@@ -345,7 +351,7 @@ impl Engine {
 #[derive(Debug)]
 pub(super) struct Choice {
     project: ProjectIx,
-    instance: Instance,
+    instance: Arc<Instance>,
     rank: u64,
     /// Known from the list alone: it will never be sent.
     refused: Option<Reason>,

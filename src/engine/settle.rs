@@ -13,6 +13,10 @@ use super::index::{ProjectIx, TargetIx};
 use super::reads::Purpose;
 use super::rows::VerifyAfter;
 use super::state::TargetState;
+use super::tables::Project;
+
+/// A page of the list must spare so many looks: it is that much heavier, for the cloud and for us.
+const LOOKS_PER_PAGE: usize = 10;
 
 /// The sweep waits for company for this part of the poll interval.
 const COMPANY_PART: i64 = 4;
@@ -45,19 +49,16 @@ impl Engine {
             && self.is_moved(ix)
     }
 
-    /// Whether one sweep asks less of the cloud than a look at each that waits; if not, these are
-    /// wanted instead.
+    /// Whether one sweep asks less of the cloud than a look at each that waits; if not, or if
+    /// nobody knows how long the list is, these are wanted instead.
     pub(super) fn is_settle_sweep_worth_it(&mut self, project: ProjectIx) -> bool {
-        let Some(rows) = self.projects[project.at()].list_rows else {
-            self.look_at_each(project);
-            return false;
-        };
-        let pages = rows.div_ceil(PAGE_ROWS).max(1);
-        let is_worth_it = self.projects[project.at()].settling.len() > pages;
-        if !is_worth_it {
-            self.look_at_each(project);
+        let Project { list_rows, settling, .. } = &self.projects[project.at()];
+        let pages = list_rows.map(|rows| rows.div_ceil(PAGE_ROWS).max(1));
+        if pages.is_some_and(|pages| settling.len() >= pages * LOOKS_PER_PAGE) {
+            return true;
         }
-        is_worth_it
+        self.look_at_each(project);
+        false
     }
 
     pub(super) fn settle_page(

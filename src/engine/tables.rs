@@ -193,7 +193,7 @@ pub(super) struct Project {
     pub(super) sweep_due: Steady,
     pub(super) sweep_failures: u32,
     /// What the last full sweep showed, while a campaign still has to be planned from it.
-    pub(super) inventory: Vec<Instance>,
+    pub(super) inventory: Vec<Arc<Instance>>,
     /// A full sweep has ended since the campaigns that wait for a plan appeared.
     pub(super) is_swept_by_us: bool,
     pub(super) watch: WatchState,
@@ -225,7 +225,8 @@ pub(super) enum Circuit {
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     pub(super) offset: usize,
-    pub(super) seen: BTreeMap<InstanceId, Instance>,
+    /// What was listed so far; whole only where a campaign may take it in.
+    pub(super) seen: BTreeMap<InstanceId, Option<Arc<Instance>>>,
     pub(super) rows: usize,
 }
 
