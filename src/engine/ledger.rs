@@ -332,6 +332,7 @@ impl Engine {
     pub(super) fn write_touched_rows(&mut self) {
         let touched = std::mem::take(&mut self.touched);
         let offset = self.offset;
+        self.out.changes.targets.reserve_exact(touched.targets.len());
         for ix in touched.targets {
             let target = &mut self.targets[ix.at()];
             target.is_touched = false;

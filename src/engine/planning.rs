@@ -51,6 +51,8 @@ impl Engine {
         let sizes = wave_sizes(&policy.waves, eligible as u32);
         self.targets.reserve_exact(chosen.len());
         self.instances.reserve_exact(chosen.len());
+        self.out.events.reserve_exact(chosen.len());
+        self.changes().instances.reserve_exact(chosen.len());
         self.begin_campaign(ix, &policy, seed, &chosen);
         let (mut wave, mut left) = (0, sizes[0]);
         let mut counts = vec![0; sizes.len()];
