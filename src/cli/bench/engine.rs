@@ -1,24 +1,26 @@
-//! What one step of the engine costs, in mean and at worst, and what a target costs in memory.
+//! What one step of the engine costs, in mean and at worst.
 
-use super::Figure;
 use super::load::{Campaign, Load};
+use super::{Figure, Show};
+use crate::cli::failure::Failure;
 use crate::model::Millis;
 
 /// Group sizes: none, and a tag value per ten instances with one unavailable at most.
 const GROUPS: [(usize, &str); 2] = [(0, "no groups"), (10, "groups of 10, one unavailable each")];
 
-pub fn measure(full: bool) -> Vec<Figure> {
+/// # Errors
+/// A figure cannot be shown.
+pub fn measure(full: bool, show: Show<'_>) -> Result<(), Failure> {
     let mut sizes = vec![(100_000, "≤ 3 µs mean, no step over 5 ms")];
     if full {
         sizes.push((1_000_000, "≤ 5 µs mean, no step over 5 ms"));
     }
-    let mut figures = Vec::new();
     for (targets, budget) in sizes {
         for (group_size, groups) in GROUPS {
-            figures.push(steps(targets, group_size, groups, budget));
+            show(steps(targets, group_size, groups, budget))?;
         }
     }
-    figures
+    Ok(())
 }
 
 fn steps(targets: usize, group_size: usize, groups: &str, budget: &'static str) -> Figure {

@@ -17,8 +17,8 @@ use crate::store::{EventFilter, EventOrder, ReadOnly};
 use crate::cli::failure::Failure;
 use crate::daemon::Starts;
 
-use super::Figure;
 use super::stage::{Play, Stage, broken, opens_at};
+use super::{Figure, Show};
 
 /// From the start to the opening: enough to read every version ahead.
 const OPENS_AFTER: Millis = Millis::from_secs(5);
@@ -129,14 +129,13 @@ fn lower_bound(durations: &[f64], limits: &Limits) -> f64 {
 
 /// # Errors
 /// The machine does not let it run, or a campaign does not end.
-pub async fn measure(full: bool) -> Result<Vec<Figure>, Failure> {
-    let mut figures = Vec::new();
+pub async fn measure(full: bool, show: Show<'_>) -> Result<(), Failure> {
     for workload in [Workload::rate_bound(), Workload::cap_bound(if full { 2_000 } else { 400 })] {
         let run = run(&workload).await?;
-        figures.push(run.makespan(&workload));
-        figures.push(run.calls(&workload));
+        show(run.makespan(&workload))?;
+        show(run.calls(&workload))?;
     }
-    Ok(figures)
+    Ok(())
 }
 
 /// What one campaign left behind.

@@ -57,20 +57,21 @@ pub struct Figure {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let rows = if args.rows.is_empty() { Row::value_variants() } else { &args.rows };
     for row in rows {
-        let figures = match row {
-            Row::Engine => engine::measure(args.full),
-            Row::Durable => context.block_on(durable::measure(args.full))?,
-            Row::Opening => context.block_on(opening::measure())?,
-            Row::Memory => context.block_on(process::memory())?,
-            Row::Restart => context.block_on(process::restart())?,
-            Row::Makespan => context.block_on(makespan::measure(args.full))?,
-        };
-        for figure in figures {
-            print(context, &figure)?;
+        let mut show = |figure: Figure| print(context, &figure);
+        match row {
+            Row::Engine => engine::measure(args.full, &mut show)?,
+            Row::Durable => show(context.block_on(durable::measure(args.full))?)?,
+            Row::Opening => show(context.block_on(opening::measure())?)?,
+            Row::Memory => show(context.block_on(process::memory())?)?,
+            Row::Restart => show(context.block_on(process::restart())?)?,
+            Row::Makespan => context.block_on(makespan::measure(args.full, &mut show))?,
         }
     }
     Ok(Exit::Done)
 }
+
+/// Shows a figure as soon as it is measured: the next may take minutes.
+type Show<'a> = &'a mut dyn FnMut(Figure) -> Result<(), Failure>;
 
 fn print(context: &Context, figure: &Figure) -> Result<(), Failure> {
     if context.output.is_json() {

@@ -34,7 +34,7 @@ const WITHIN: Duration = Duration::from_secs(180);
 ///
 /// # Errors
 /// The machine does not let it run.
-pub async fn memory() -> Result<Vec<Figure>, Failure> {
+pub async fn memory() -> Result<Figure, Failure> {
     let play = Play { reads_per_second: MEMORY_READS_PER_SECOND, ..Play::fast(MEMORY_TARGETS) };
     let stage = Stage::set(&play, Keep::Lines).await?;
     let daemon = Process::start(&stage)?;
@@ -47,7 +47,7 @@ pub async fn memory() -> Result<Vec<Figure>, Failure> {
         .await?;
     let peak_kib = daemon.peak_kib()?;
     daemon.end()?;
-    Ok(vec![Figure {
+    Ok(Figure {
         what: format!("peak memory of a daemon with {MEMORY_TARGETS} targets"),
         measured: format!("{:.1} MiB", peak_kib as f64 / 1_024.0),
         budget: "≤ 48 MiB",
@@ -55,12 +55,12 @@ pub async fn memory() -> Result<Vec<Figure>, Failure> {
             "VmHWM of `refit run --no-starts` once every version was read, at \
              {MEMORY_READS_PER_SECOND} reads/s; per target: `cargo bench --bench memory`"
         ),
-    }])
+    })
 }
 
 /// # Errors
 /// The machine does not let it run.
-pub async fn restart() -> Result<Vec<Figure>, Failure> {
+pub async fn restart() -> Result<Figure, Failure> {
     let stage = Stage::set(&Play::fast(RESTART_TARGETS), Keep::Lines).await?;
     let turning = stage.turn(Starts::Off).await?;
     turning.until("planned", WITHIN, |campaign| campaign.state.is_some()).await?;
@@ -76,7 +76,7 @@ pub async fn restart() -> Result<Vec<Figure>, Failure> {
         daemon.end()?;
     }
     let longest = waits.iter().copied().fold(0.0, f64::max);
-    Ok(vec![Figure {
+    Ok(Figure {
         what: format!("restart with {RESTART_TARGETS} open targets"),
         measured: format!("{:.2} s to the first request", median(&mut waits)),
         budget: "≤ 1.5 s",
@@ -84,7 +84,7 @@ pub async fn restart() -> Result<Vec<Figure>, Failure> {
             "from the process's start to its first request at the cloud, median of {RESTARTS} \
              (longest {longest:.2} s), pending targets, in shadow"
         ),
-    }])
+    })
 }
 
 /// The real binary.
