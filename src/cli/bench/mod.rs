@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(value_enum)]
     rows: Vec<Row>,
     /// The large versions: a million targets for the engine, 20,000 durable starts, the whole
-    /// cap-bound workload. Takes half an hour.
+    /// cap-bound workload. Takes over an hour.
     #[arg(long)]
     full: bool,
 }
