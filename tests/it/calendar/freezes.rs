@@ -46,6 +46,15 @@ fn a_freeze_that_ends_where_a_window_closes_leaves_no_empty_interval() {
 }
 
 #[test]
+fn a_freeze_that_ends_where_an_overlap_begins_holds_through_its_first_pass() {
+    // At 02:00 of 2020-12-27 the clock went back to 01:00: 01:00 came at 21:00Z and at 22:00Z.
+    let freezes = [freeze("audit", "Europe/Volgograd", "2020-12-26T22:00", "2020-12-27T01:00")];
+    let frozen = calendar(&[], &freezes);
+    assert!(frozen.freeze_at(wall("2020-12-26T21:59:00Z")).is_some());
+    assert!(frozen.freeze_at(wall("2020-12-26T22:00:00Z")).is_none());
+}
+
+#[test]
 fn freezes_that_touch_deny_as_one() {
     let windows = [window("night", "UTC", every_day("01:00"), 2)];
     let freezes = [

@@ -130,12 +130,14 @@ impl Clock {
         openings
     }
 
-    /// From the first minute not before `from` to the last one before `until`.
+    /// From the first minute not before `from` to the last that shows `until`; where none does, to
+    /// the last one before it. A clock set back to `until` itself shows it twice.
     fn frozen(&self, from: i64, until: i64) -> Range<usize> {
         let begins = self.local.iter().position(|local| *local >= from);
-        let ends = self.local.iter().rposition(|local| *local < until);
-        match (begins, ends) {
-            (Some(begins), Some(ends)) if begins <= ends => begins..ends + 1,
+        let shows = self.local.iter().rposition(|local| *local == until);
+        let before = || self.local.iter().rposition(|local| *local < until).map(|last| last + 1);
+        match (begins, shows.or_else(before)) {
+            (Some(begins), Some(ends)) if begins < ends => begins..ends,
             _ => 0..0,
         }
     }
