@@ -11,6 +11,8 @@ mod render;
 mod report;
 mod scenario;
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::daemon::signals::Signals;
+use crate::engine::TargetState;
 use crate::judge::{self, Output};
 
 use super::Context;
@@ -81,10 +84,16 @@ fn conclude(seed: u64, mut played: Played, context: &Context) -> Result<Exit, Fa
         report.rules = Some(rules);
         context.output.json(&report)?;
     } else {
-        context.output.data(&(text + &render::rules(&rules)))?;
+        context.output.data(&(text + &render::rules(&rules, &context.output)))?;
     }
     let is_whole = !verdict.is_broken() && played.how != How::Interrupted;
     Ok(if is_whole { Exit::Done } else { Exit::Findings })
+}
+
+/// `12 pending, 3 running, 80 succeeded`.
+fn counts<N: Display>(counts: &BTreeMap<TargetState, N>) -> String {
+    let present = counts.iter().map(|(state, count)| format!("{count} {state}"));
+    present.collect::<Vec<_>>().join(", ")
 }
 
 /// A bug ends the process without unwinding: what the log says of it is shown, and the files go.

@@ -80,6 +80,13 @@ impl Output {
         entry(key, text, self.width().unwrap_or(usize::MAX))
     }
 
+    /// A sentence on lines of its own, broken between words to fit the terminal.
+    pub fn sentence(&self, text: &str) -> String {
+        let mut lines = String::new();
+        fill(&mut lines, 0, SENTENCE_INDENT, text, self.width().unwrap_or(usize::MAX));
+        lines
+    }
+
     /// An empty table that fits the terminal, without lines; columns stand two spaces apart.
     pub fn table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
@@ -103,21 +110,33 @@ impl Output {
 /// Columns in front of an entry's text.
 const ENTRY_INDENT: usize = 12;
 
+/// Columns in front of the second and every later line of a sentence.
+const SENTENCE_INDENT: usize = 2;
+
 fn entry(key: &str, text: &str, width: usize) -> String {
-    let mut result = format!("  {key:<9}");
-    let mut column = ENTRY_INDENT - 1;
-    for word in text.split(' ') {
+    let mut lines = format!("  {key:<9} ");
+    let column = lines.chars().count();
+    fill(&mut lines, column, ENTRY_INDENT, text, width);
+    lines
+}
+
+/// Appends `text` to a line that already has `column` columns, broken between words; lines after
+/// the first begin with `indent` spaces.
+fn fill(lines: &mut String, column: usize, indent: usize, text: &str, width: usize) {
+    let mut column = column;
+    for (at, word) in text.split(' ').enumerate() {
         let length = word.chars().count();
-        if column > ENTRY_INDENT && column.saturating_add(length) >= width {
-            result.push_str(&format!("\n{:1$}", "", ENTRY_INDENT - 1));
-            column = ENTRY_INDENT - 1;
+        if at > 0 && column.saturating_add(1).saturating_add(length) > width {
+            lines.push_str(&format!("\n{:indent$}", ""));
+            column = indent;
+        } else if at > 0 {
+            lines.push(' ');
+            column += 1;
         }
-        result.push(' ');
-        result.push_str(word);
-        column += length + 1;
+        lines.push_str(word);
+        column += length;
     }
-    result.push('\n');
-    result
+    lines.push('\n');
 }
 
 /// Right-aligns the columns that hold numbers.
@@ -176,5 +195,14 @@ mod tests {
         );
         let long = "x".repeat(50);
         assert_eq!(entry("waits", &long, 40), format!("  waits     {long}\n"));
+    }
+
+    #[test]
+    fn a_sentence_fills_the_width_and_is_never_wider() {
+        let output = |width| Output { format: Format::Human, width };
+        let text = "ten targets";
+        assert_eq!(output(Some(11)).sentence(text), "ten targets\n");
+        assert_eq!(output(Some(10)).sentence(text), "ten\n  targets\n");
+        assert_eq!(output(None).sentence(text), "ten targets\n");
     }
 }

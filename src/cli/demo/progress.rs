@@ -1,5 +1,8 @@
 //! What is seen while it runs: bars on a terminal, a line now and then anywhere else.
 //!
+//! A campaign has two lines on a terminal, its bar with its stage and its counts below; both are cut
+//! at the terminal's edge, since a line that wraps cannot be drawn over.
+//!
 //! All of it goes to standard error: standard output carries the report alone.
 
 use std::collections::BTreeMap;
@@ -10,19 +13,26 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::cli::output::Output;
+use crate::engine::Status;
 use crate::engine::view::CampaignStatus;
-use crate::engine::{Status, TargetState};
 use crate::model::{CampaignName, Wall};
 
 /// Between two lines where nobody watches a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Template of a campaign's bar; a mistake in it would be found by the first run.
-const BAR: &str = "{prefix:10} {bar:32} {pos:>3}/{len:<3} {msg}";
+/// Templates of a campaign's lines; a mistake in one would be found by the first run.
+const BAR: &str = "{prefix:10} {bar:32} {pos:>3}/{len:<3} {wide_msg}";
+const COUNTS: &str = "           {wide_msg}";
 
 pub enum Progress {
-    Bars { all: MultiProgress, bars: BTreeMap<CampaignName, ProgressBar>, foot: ProgressBar },
+    Bars { output: Output, all: MultiProgress, bars: BTreeMap<CampaignName, CampaignLines> },
     Lines { output: Output, last: Option<(Instant, String)> },
+}
+
+/// One campaign on a terminal.
+pub struct CampaignLines {
+    bar: ProgressBar,
+    counts: ProgressBar,
 }
 
 impl Progress {
@@ -30,27 +40,18 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Progress::Lines { output: output.clone(), last: None };
         }
-        let all = MultiProgress::new();
-        let foot = all.add(ProgressBar::new_spinner());
-        foot.set_style(style("{msg}"));
-        Progress::Bars { all, bars: BTreeMap::new(), foot }
+        Progress::Bars { output: output.clone(), all: MultiProgress::new(), bars: BTreeMap::new() }
     }
 
     pub fn show(&mut self, status: &Status) {
         match self {
-            Progress::Bars { all, bars, foot } => {
+            Progress::Bars { all, bars, .. } => {
                 for campaign in &status.campaigns {
-                    let bar = bars.entry(campaign.name.clone()).or_insert_with(|| {
-                        let bar = all.insert_before(foot, ProgressBar::new(0));
-                        bar.set_style(style(BAR));
-                        bar.set_prefix(campaign.name.to_string());
-                        bar
-                    });
-                    bar.set_length(u64::from(campaign.counts.values().sum::<u32>()));
-                    bar.set_position(u64::from(ended(campaign)));
-                    bar.set_message(counts(campaign));
+                    let name = &campaign.name;
+                    let lines =
+                        bars.entry(name.clone()).or_insert_with(|| CampaignLines::new(all, name));
+                    lines.show(campaign, status.at);
                 }
-                foot.set_message(foot_line(status));
             }
             Progress::Lines { output, last } => {
                 let text = line(status);
@@ -69,17 +70,40 @@ impl Progress {
     pub fn say(&self, text: &str) {
         match self {
             // A terminal that has gone takes the line with it.
-            Progress::Bars { all, .. } => all.println(text).unwrap_or_default(),
+            Progress::Bars { output, all, .. } => {
+                all.println(output.sentence(text).trim_end()).unwrap_or_default();
+            }
             Progress::Lines { output, .. } => output.say(text),
         }
     }
 
     /// Leaves the bars as they stand, above whatever is printed next.
     pub fn end(self) {
-        if let Progress::Bars { bars, foot, .. } = self {
-            bars.values().for_each(ProgressBar::abandon);
-            foot.finish_and_clear();
+        if let Progress::Bars { output, bars, .. } = self {
+            bars.values().for_each(CampaignLines::abandon);
+            // The cursor stands behind the last of them.
+            output.say("");
         }
+    }
+}
+
+impl CampaignLines {
+    fn new(all: &MultiProgress, name: &CampaignName) -> CampaignLines {
+        let bar = all.add(ProgressBar::new(0).with_style(style(BAR)).with_prefix(name.to_string()));
+        let counts = all.add(ProgressBar::new(0).with_style(style(COUNTS)));
+        CampaignLines { bar, counts }
+    }
+
+    fn show(&self, campaign: &CampaignStatus, at: Wall) {
+        self.bar.set_length(u64::from(campaign.counts.values().sum::<u32>()));
+        self.bar.set_position(u64::from(ended(campaign)));
+        self.bar.set_message(stage(campaign, at));
+        self.counts.set_message(super::counts(&campaign.counts));
+    }
+
+    fn abandon(&self) {
+        self.bar.abandon();
+        self.counts.abandon();
     }
 }
 
@@ -94,26 +118,14 @@ fn ended(campaign: &CampaignStatus) -> u32 {
     ended.map(|(_, count)| count).sum()
 }
 
-/// `12 pending, 3 running, 80 succeeded`.
-fn counts(campaign: &CampaignStatus) -> String {
-    let present = TargetState::ALL.into_iter().filter_map(|state| {
-        let count = campaign.counts.get(&state)?;
-        Some(format!("{count} {state}"))
-    });
-    present.collect::<Vec<_>>().join(", ")
-}
-
-fn foot_line(status: &Status) -> String {
-    let campaigns = status
-        .campaigns
-        .iter()
-        .map(|campaign| format!("{}: {}", campaign.name, stage(campaign, status.at)));
-    campaigns.collect::<Vec<_>>().join(" | ")
-}
-
 fn line(status: &Status) -> String {
     let campaigns = status.campaigns.iter().map(|campaign| {
-        format!("{} ({}): {}", campaign.name, stage(campaign, status.at), counts(campaign))
+        format!(
+            "{} ({}): {}",
+            campaign.name,
+            stage(campaign, status.at),
+            super::counts(&campaign.counts)
+        )
     });
     let text = campaigns.collect::<Vec<_>>().join(" | ");
     if text.is_empty() { "reading the inventory".into() } else { text }

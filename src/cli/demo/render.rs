@@ -1,9 +1,6 @@
 //! The report as text.
 
-use std::fmt::Write as _;
-
 use crate::cli::output::{self, Output, align_numbers, cell, keep_whole};
-use crate::engine::TargetState;
 
 use super::report::{Report, Rules};
 
@@ -12,50 +9,48 @@ const NAMED: usize = 4;
 
 /// Everything but the rules.
 pub fn report(report: &Report, output: &Output) -> String {
-    let mut text = format!(
-        "\nseed {}: {} in {}, window to last upgrade {}; ended because {}\n\n",
+    let mut text = String::from("\n");
+    text += &output.sentence(&format!(
+        "seed {}: {} in {}, window to last upgrade {}; it ended because {}",
         report.seed,
         targets(report),
         seconds(report.took_ms.cast_signed()),
         seconds(report.makespan_ms),
         report.ended
-    );
+    ));
+    text.push('\n');
     text += &campaigns(report, output);
     let spread = &report.upgrade_ms;
-    write_line(
-        &mut text,
-        format_args!(
-            "\none upgrade, intent to proof: {} at least, median {}, {} at most\n",
-            seconds(spread.least),
-            seconds(spread.median),
-            seconds(spread.most)
-        ),
-    );
+    text.push('\n');
+    text += &output.sentence(&format!(
+        "one upgrade, intent to proof: {} at least, median {}, {} at most",
+        seconds(spread.least),
+        seconds(spread.median),
+        seconds(spread.most)
+    ));
     text += &faults(report, output);
     let calls = &report.calls;
-    write_line(
-        &mut text,
-        format_args!(
-            "\n{} calls for {} upgraded targets: {:.1} each, planning included; {} were upgrades",
-            calls.all, calls.succeeded, calls.per_succeeded, calls.upgrades
-        ),
-    );
+    text.push('\n');
+    text += &output.sentence(&format!(
+        "{} calls for {} upgraded targets: {:.1} each, planning included; {} were upgrades",
+        calls.all, calls.succeeded, calls.per_succeeded, calls.upgrades
+    ));
     for ordered in &report.orders {
-        write_line(&mut text, format_args!("{ordered}"));
+        text += &output.sentence(&ordered.to_string());
     }
     text += &not_done(report, output);
     text
 }
 
 /// The verdict, with every breach spelt out.
-pub fn rules(rules: &Rules) -> String {
+pub fn rules(rules: &Rules, output: &Output) -> String {
     let mut text = format!("\n{}\n", rules.summary);
     for (rule, why) in &rules.not_judged {
-        write_line(&mut text, format_args!("  {rule} not judged: {why}"));
+        text += &output.sentence(&format!("  {rule} not judged: {why}"));
     }
     for (rule, breaches) in &rules.broken {
         for breach in breaches {
-            write_line(&mut text, format_args!("  {rule} broken: {breach}"));
+            text += &output.sentence(&format!("  {rule} broken: {breach}"));
         }
     }
     text
@@ -67,23 +62,14 @@ fn targets(report: &Report) -> String {
 }
 
 fn campaigns(report: &Report, output: &Output) -> String {
-    let states: Vec<TargetState> = TargetState::ALL
-        .into_iter()
-        .filter(|state| report.campaigns.iter().any(|one| one.counts.contains_key(state)))
-        .collect();
-    let mut header = vec!["CAMPAIGN".to_owned(), "STATE".to_owned()];
-    header.extend(states.iter().map(|state| state.word().to_uppercase()));
-    header.push("MAKESPAN".into());
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let mut table = output.table(&header);
+    let mut table = output.table(&["CAMPAIGN", "STATE", "MAKESPAN", "TARGETS"]);
     for campaign in &report.campaigns {
-        let mut row = vec![campaign.name.to_string(), campaign.state.clone()];
-        let count = |state| campaign.counts.get(state).copied().unwrap_or_default();
-        row.extend(states.iter().map(|state| count(state).to_string()));
-        row.push(seconds(campaign.makespan_ms));
-        table.add_row(row.iter().map(cell));
+        let makespan = seconds(campaign.makespan_ms);
+        let counts = super::counts(&campaign.counts);
+        table.add_row([campaign.name.as_str(), &campaign.state, &makespan, &counts].map(cell));
     }
-    align_numbers(&mut table, &(2..header.len()).collect::<Vec<_>>());
+    align_numbers(&mut table, &[2]);
+    keep_whole(&mut table, &[0, 1, 2]);
     output::render(&table)
 }
 
@@ -120,8 +106,4 @@ fn not_done(report: &Report, output: &Output) -> String {
 /// `12.3 s`.
 fn seconds(ms: i64) -> String {
     format!("{:.1} s", ms as f64 / 1_000.0)
-}
-
-fn write_line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("a String takes every write");
 }

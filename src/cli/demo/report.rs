@@ -103,7 +103,8 @@ impl Report {
             took_ms: u64::try_from(played.took.as_millis()).unwrap_or(u64::MAX),
             makespan_ms: (last_end - played.window_opened).max(Millis::ZERO).0,
             ended: match played.how {
-                How::AtRest => "everything ended, or waits for longer than a demonstration lasts",
+                How::AtRest if played.open.is_empty() => "every target had ended",
+                How::AtRest => "what is left waits for longer than a demonstration lasts",
                 How::OutOfPatience => "a demonstration takes less than a minute",
                 How::Interrupted => "interrupted",
             },
