@@ -1,13 +1,14 @@
-//! What happens to the store under a running daemon: full, deleted, replaced, wanted twice.
+//! What happens to the store under a running daemon: full, read-only, deleted, replaced, wanted twice.
 
 use std::env;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use refit::engine::{HoldKind, Status};
 use refit::model::Millis;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::e2e::{Daemon, Setup, Site, until};
 
@@ -89,6 +90,49 @@ async fn a_full_disk_stops_starts_as_hold_store_and_room_lets_them_go_on() {
     assert_eq!((site.cloud.posts().len(), site.cloud.applied()), (5, 5));
     site.judge().await;
     assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+}
+
+/// Refuses every write of a daemon to its store, as a file system does that turned read-only.
+struct ReadOnlyDisk(Child);
+
+impl ReadOnlyDisk {
+    async fn turn(site: &Site, daemon: &Daemon) -> ReadOnlyDisk {
+        let files = ["", "-wal"].map(|end| format!("{}{end}", site.store().display()));
+        let talk = site.path("strace.txt");
+        let strace = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e", "inject=write,pwrite64:error=EROFS"])
+            .args(["-P", &files[0], "-P", &files[1], "-p", &daemon.pid().to_string()])
+            .stderr(File::create(&talk).unwrap())
+            .spawn()
+            .expect("strace is not installed: `tests/run` installs it");
+        until("strace holds the daemon", async || {
+            fs::read_to_string(&talk).unwrap().contains("attached").then_some(())
+        })
+        .await;
+        ReadOnlyDisk(strace)
+    }
+
+    fn heal(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_turned_read_only_stops_starts_and_goes_on_once_it_can_be_written() {
+    let site = Site::new(setup()).await;
+    let mut daemon = one_of_five_sent(&site).await;
+    let disk = ReadOnlyDisk::turn(&site, &daemon).await;
+    let held = site.until_status(&mut daemon, "the hold is `store`", waits_for_the_store).await;
+    let sent = site.cloud.posts().len();
+    let later = site.until_later(&mut daemon, held.at + SILENCE).await;
+    assert!(waits_for_the_store(&later), "{later:#?}");
+    assert_eq!(site.cloud.posts().len(), sent);
+    disk.heal();
+    site.until_rest(&mut daemon).await;
+    site.stop(daemon).await;
+    assert_eq!((site.cloud.posts().len(), site.cloud.applied()), (5, 5));
+    site.judge().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,10 @@ impl Daemon {
         kill_process(pid, Signal::TERM).unwrap();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
