@@ -125,6 +125,11 @@ fn run(dice: Dice) -> (Host, Vec<String>) {
     (host, complaints)
 }
 
+/// The life of one seed, for tests of what it leaves.
+pub fn life(seed: u64) -> Host {
+    run(Dice(seed)).0
+}
+
 /// From here on the cloud behaves and an operator tidies up every hour: everything must end.
 fn heal(host: &mut Host, complaints: &mut Vec<String>) {
     host.calm();
