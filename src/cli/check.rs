@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::config::{
     self, Colour, Config, EXIT_CREDENTIAL, Findings, Loaded, ProcessEnvironment, Severity,
 };
-use crate::model::calendar::Calendar;
+use crate::model::calendar::{Calendar, LONG_AGO};
 use crate::model::policy::{CampaignPolicy, Start, Wave, WaveSize};
 use crate::model::{CampaignName, Millis, Wall};
 
@@ -136,14 +136,13 @@ fn campaign(
     };
     for project in &policy.projects {
         let calendar = Calendar::for_campaign(&loaded.config.settings, name, project);
-        let first = calendar
-            .intervals_after(now)
-            .find(|interval| interval.last_start > interval.open.max(now));
+        let first = calendar.intervals_after(now).find(|one| one.allows_starts_after(now));
         let when = match first {
             None => "never: no window opens again".to_owned(),
-            Some(interval) if interval.open <= now => {
-                format!("now, until {}{starts}", context.site.clock.show(interval.last_start))
-            }
+            Some(interval) if interval.open <= now => match interval.last_start() {
+                Some(end) => format!("now, until {}{starts}", context.site.clock.show(end)),
+                None => format!("now, no end in sight{starts}"),
+            },
             Some(interval) => format!("{}{starts}", context.site.clock.show(interval.open)),
         };
         let project_name = escape::line(project.as_str());
@@ -195,7 +194,11 @@ fn summary_json(loaded: &Loaded, now: Wall) -> Value {
         let next = policy.projects.iter().map(|project| {
             let calendar = Calendar::for_campaign(settings, name, project);
             let next = calendar.interval_at_or_after(now);
-            (project.to_string(), json!(next.map(|interval| interval.open.rfc3339())))
+            let opens = next.map(|interval| match interval.open {
+                LONG_AGO => now.rfc3339(),
+                open => open.rfc3339(),
+            });
+            (project.to_string(), json!(opens))
         });
         json!({
             "name": name,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::engine::view::{CampaignPlan, PlanVerdict, PlannedTarget};
 use crate::engine::{Event, Plan, Status};
 use crate::model::Wall;
+use crate::model::calendar::LONG_AGO;
 
 use super::target;
 
@@ -50,10 +51,15 @@ fn convert(value: Value) -> Value {
 
 fn field((key, value): (String, Value)) -> (String, Value) {
     match value.as_i64() {
-        Some(instant) if INSTANTS.contains(&key.as_str()) => (key, json!(Wall(instant).rfc3339())),
+        Some(at) if INSTANTS.contains(&key.as_str()) => (key, json!(instant(Wall(at)))),
         Some(_) if DURATIONS.contains(&key.as_str()) => (format!("{key}_ms"), value),
         _ => (key, convert(value)),
     }
+}
+
+/// `null` where nobody looked back far enough to know.
+pub fn instant(at: Wall) -> Option<String> {
+    (at != LONG_AGO).then(|| at.rfc3339())
 }
 
 /// `refit status`: the engine's [`Status`], each freeze as an object.

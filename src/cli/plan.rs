@@ -105,12 +105,12 @@ fn totals(campaign: &CampaignPlan) -> String {
 
 /// One line per wave and interval: how many targets, where, and when the first may start.
 fn waves(campaign: &CampaignPlan, now: Wall, clock: &Clock) -> Vec<String> {
-    type Key<'a> = (u32, Option<(i64, i64)>);
-    let mut groups: BTreeMap<Key<'_>, (usize, BTreeSet<&ProjectName>, Option<&IntervalView>)> =
+    type Key = (u32, Option<(Wall, Option<Wall>)>);
+    let mut groups: BTreeMap<Key, (usize, BTreeSet<&ProjectName>, Option<&IntervalView>)> =
         BTreeMap::new();
     for target in &campaign.targets {
         if let PlanVerdict::Upgrade { interval, .. } = &target.verdict {
-            let bounds = interval.as_ref().map(|one| (one.open.0, one.close.0));
+            let bounds = interval.as_ref().map(|one| (one.open, one.close));
             let group = groups.entry((target.wave, bounds)).or_default();
             group.0 += 1;
             group.1.insert(&target.project);
@@ -125,8 +125,13 @@ fn waves(campaign: &CampaignPlan, now: Wall, clock: &Clock) -> Vec<String> {
             None => "never: no window opens again".to_owned(),
             Some(one) if one.open <= now => format!("its window {}", open_now(one, now, clock)),
             Some(one) => {
-                let last_start = clock.show_within(one.last_start, one.open);
-                format!("from {}, last start {last_start}", clock.show(one.open))
+                let from = clock.show(one.open);
+                match one.last_start {
+                    Some(end) => {
+                        format!("from {from}, last start {}", clock.show_within(end, one.open))
+                    }
+                    None => format!("from {from}, no end in sight"),
+                }
             }
         };
         format!("wave {name}: {count} in {projects}\n    {when}")
@@ -135,7 +140,11 @@ fn waves(campaign: &CampaignPlan, now: Wall, clock: &Clock) -> Vec<String> {
 }
 
 fn open_now(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
-    format!("is open, last start {}", clock.show_near(interval.last_start, now))
+    match interval.last_start {
+        _ if interval.is_always_open() => "is always open".to_owned(),
+        Some(end) => format!("is open, last start {}", clock.show_near(end, now)),
+        None => "is open, no end in sight".to_owned(),
+    }
 }
 
 /// Those that will be upgraded or already are, in the order in which they start.
@@ -260,8 +269,9 @@ mod tests {
     fn upgrade() -> PlanVerdict {
         let interval = IntervalView {
             open: Wall(3_600_000),
-            close: Wall(7_200_000),
-            last_start: Wall(5_400_000),
+            open_ended: false,
+            close: Some(Wall(7_200_000)),
+            last_start: Some(Wall(5_400_000)),
             windows: vec!["night".into()],
         };
         PlanVerdict::Upgrade { engine: Some("6.0.1".into()), proxy: None, interval: Some(interval) }

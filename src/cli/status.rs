@@ -241,15 +241,18 @@ fn window(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
     if interval.open > now {
         return format!("opens {} ({names})", clock.show(interval.open));
     }
-    if interval.last_start <= now {
-        return format!(
-            "past its cutoff, closes {} ({names})",
-            clock.show_near(interval.close, now)
-        );
+    let (Some(last_start), Some(close)) = (interval.last_start, interval.close) else {
+        return match interval.is_always_open() {
+            true => format!("always open ({names})"),
+            false => format!("open, no end in sight ({names})"),
+        };
+    };
+    if last_start <= now {
+        return format!("past its cutoff, closes {} ({names})", clock.show_near(close, now));
     }
-    let close = clock.show_within(interval.close, interval.last_start);
-    let last_start = clock.show_near(interval.last_start, now);
-    format!("open, last start {last_start}, closes {close} ({names})")
+    let closes = clock.show_within(close, last_start);
+    let last_start = clock.show_near(last_start, now);
+    format!("open, last start {last_start}, closes {closes} ({names})")
 }
 
 fn in_flight(campaign: &CampaignStatus) -> String {

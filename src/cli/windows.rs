@@ -7,14 +7,16 @@ use comfy_table::{Cell, ContentArrangement};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::model::calendar::{Calendar, Frozen, Interval, Occurrence, Rule, Window};
+use crate::model::calendar::{
+    Calendar, Frozen, HORIZON, Interval, LONG_AGO, Occurrence, Rule, Window,
+};
 use crate::model::policy::CampaignPolicy;
 use crate::model::{CampaignName, ProjectName, Settings, Wall, WindowName};
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::{self, Clock, Relative};
-use super::{Context, escape, output, settings};
+use super::{Context, escape, json, output, settings};
 
 /// Occurrences and intervals listed at most: ten years of a nightly window.
 const COUNT_MAX: u32 = 3_660;
@@ -116,9 +118,15 @@ impl Listing<'_> {
     }
 
     /// Freezes from now to the end of the last interval listed: those that took something away.
+    /// Where no end is in sight, the next ones.
     fn freezes<'g>(&self, group: &'g Group<'_>, intervals: &[Interval]) -> Vec<Frozen<'g>> {
-        let until = intervals.last().map_or(self.from, |last| last.close);
-        group.calendar.freezes_between(self.from, until)
+        let last = intervals.last();
+        let until = last.map_or(self.from, |one| one.close().unwrap_or(self.from + HORIZON));
+        let mut freezes = group.calendar.freezes_between(self.from, until);
+        if last.is_some_and(|last| last.close().is_none()) {
+            freezes.truncate(self.count);
+        }
+        freezes
     }
 
     /// The zone to show a window in: its own, unless UTC was asked for.
@@ -161,8 +169,8 @@ impl Listing<'_> {
             .iter()
             .map(|one| Row {
                 open: one.open,
-                last_start: one.close - one.cutoff,
-                close: one.close,
+                last_start: Some(one.close - one.cutoff),
+                close: Some(one.close),
                 notes: occurrence_notes(one),
             })
             .collect();
@@ -183,8 +191,8 @@ impl Listing<'_> {
             .iter()
             .map(|interval| Row {
                 open: interval.open,
-                last_start: interval.last_start,
-                close: interval.close,
+                last_start: interval.last_start(),
+                close: interval.close(),
                 notes: interval_notes(interval, several),
             })
             .collect();
@@ -220,15 +228,22 @@ impl Listing<'_> {
         // At most 78 columns, and rows must stay lines for the notes below them.
         table.set_content_arrangement(ContentArrangement::Disabled);
         for row in rows {
-            let last_start = match row.last_start <= row.open {
-                true => "never".to_owned(),
-                false => clock.show_within(row.last_start, row.open),
+            let last_start = match row.last_start {
+                None => "-".to_owned(),
+                Some(last_start) if last_start <= row.open => "never".to_owned(),
+                Some(last_start) => clock.show_within(last_start, row.open),
             };
-            let mut cells = vec![
-                Cell::new(format!("  {}", clock.show(row.open))),
-                Cell::new(last_start),
-                Cell::new(clock.show_within(row.close, row.open)),
-            ];
+            let open = match row.open {
+                LONG_AGO if row.close.is_none() => "always open".to_owned(),
+                LONG_AGO => "long ago".to_owned(),
+                open => clock.show(open),
+            };
+            let close = match row.close {
+                None => "no end in sight".to_owned(),
+                Some(close) => clock.show_within(close, row.open),
+            };
+            let mut cells =
+                vec![Cell::new(format!("  {open}")), Cell::new(last_start), Cell::new(close)];
             if with_utc {
                 cells.push(Cell::new(utc_range(row)));
             }
@@ -291,13 +306,14 @@ impl Listing<'_> {
         });
         let shown = intervals.iter().map(|interval| {
             json!({
-                "open": interval.open.rfc3339(),
-                "open_local": clock.show(interval.open),
-                "last_start": interval.last_start.rfc3339(),
-                "close": interval.close.rfc3339(),
-                "close_local": clock.show(interval.close),
+                "open": json::instant(interval.open),
+                "open_local": json::instant(interval.open).map(|_| clock.show(interval.open)),
+                "open_ended": interval.close().is_none(),
+                "last_start": interval.last_start().map(Wall::rfc3339),
+                "close": interval.close().map(Wall::rfc3339),
+                "close_local": interval.close().map(|close| clock.show(close)),
                 "windows": interval.windows,
-                "ended_by": interval.ended_by,
+                "ended_by": interval.ended_by(),
             })
         });
         json!({
@@ -312,15 +328,19 @@ impl Listing<'_> {
 /// One occurrence or interval as it is shown.
 struct Row {
     open: Wall,
-    last_start: Wall,
-    close: Wall,
+    last_start: Option<Wall>,
+    close: Option<Wall>,
     notes: Vec<String>,
 }
 
 /// `15:30-19:30`: the local time beside it tells the day.
 fn utc_range(row: &Row) -> String {
     let clock = Clock::utc();
-    format!("{}-{}", clock.show_time(row.open), clock.show_time(row.close))
+    let edge = |at: Option<Wall>| at.map(|at| clock.show_time(at)).unwrap_or_default();
+    match (Some(row.open).filter(|open| *open != LONG_AGO), row.close) {
+        (None, None) => String::new(),
+        (open, close) => format!("{}-{}", edge(open), edge(close)),
+    }
 }
 
 fn occurrence_notes(one: &Occurrence) -> Vec<String> {
@@ -341,10 +361,10 @@ fn interval_notes(interval: &Interval, several: bool) -> Vec<String> {
         let names: Vec<&str> = interval.windows.iter().map(WindowName::as_str).collect();
         notes.push(format!("by {}", escape::line(&names.join(", "))));
     }
-    if let Some(freeze) = &interval.ended_by {
+    if let Some(freeze) = interval.ended_by() {
         notes.push(format!("ended early by freeze {}", escape::line(freeze.as_str())));
     }
-    if interval.last_start <= interval.open {
+    if !interval.allows_starts_after(interval.open) {
         notes.push("nothing starts in it: it is no longer than its cutoff".to_owned());
     }
     notes

@@ -73,5 +73,5 @@ fn is_covered(calendar: &Calendar, now: Wall) -> bool {
             .intervals_after(now)
             .take(INTERVALS_MAX)
             .take_while(|interval| interval.open < until)
-            .any(|interval| interval.last_start > interval.open.max(now))
+            .any(|interval| interval.allows_starts_after(now))
 }

@@ -13,6 +13,7 @@ use crate::engine::input::SendRefusal;
 use crate::engine::order::Verdict;
 use crate::engine::rows::WatchStrategy;
 use crate::engine::{Event, Fact};
+use crate::model::calendar::LONG_AGO;
 use crate::model::{AnswerNote, InstanceId, LearnedLimit, Part, UpgradeBody, Versions, Wall};
 
 /// Events that name targets name this many and count the rest.
@@ -199,12 +200,20 @@ fn fact(fact: &Fact) -> String {
         Fact::Completed { with_failures: false } => "completed".into(),
         Fact::Completed { with_failures: true } => "completed with failures".into(),
         Fact::Reopened => "reopened".into(),
-        Fact::WindowOpened { close, last_start, windows, .. } => format!(
-            "window {} open until {}, last start before {}",
-            listed(windows),
-            date_and_time(*close),
-            date_and_time(*last_start)
-        ),
+        Fact::WindowOpened {
+            close: Some(close), last_start: Some(last_start), windows, ..
+        } => {
+            format!(
+                "window {} open until {}, last start before {}",
+                listed(windows),
+                date_and_time(*close),
+                date_and_time(*last_start)
+            )
+        }
+        Fact::WindowOpened { open, windows, .. } => match *open {
+            LONG_AGO => format!("window {} always open", listed(windows)),
+            _ => format!("window {} open, no end in sight", listed(windows)),
+        },
         Fact::WindowClosed { in_flight, .. } => format!("window closed, {in_flight} in flight"),
         Fact::WindowMissed { open, close, windows } => format!(
             "window {} missed: {} to {}",

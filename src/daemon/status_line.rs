@@ -11,9 +11,12 @@ pub(super) fn status_line(status: &Status, settings: &Settings) -> String {
     let mut parts: Vec<String> = status.doubts.clone();
     let campaigns = status.campaigns.iter();
     let intervals = campaigns.flat_map(|campaign| campaign.intervals.values().flatten());
-    let interval = intervals.filter(|one| one.close > status.at).min_by_key(|one| one.open);
+    let interval = intervals
+        .filter(|one| one.close.is_none_or(|close| close > status.at))
+        .min_by_key(|one| one.open);
     let is_open = interval.is_some_and(|one| one.open <= status.at);
     match interval {
+        Some(one) if one.is_always_open() => parts.push(format!("{} always open", names(one))),
         Some(one) if is_open => parts.push(format!("{} open", names(one))),
         Some(one) => parts.push(format!(
             "{} opens {}",
@@ -23,8 +26,8 @@ pub(super) fn status_line(status: &Status, settings: &Settings) -> String {
         None => parts.push("no window ahead".into()),
     }
     parts.push(progress(status));
-    if let Some(one) = interval.filter(|_| is_open) {
-        parts.push(format!("cutoff {}", local(one.last_start, &zone(one, settings), "%H:%M")));
+    if let Some((one, last_start)) = interval.filter(|_| is_open).and_then(with_last_start) {
+        parts.push(format!("cutoff {}", local(last_start, &zone(one, settings), "%H:%M")));
     }
     parts.join(", ")
 }
@@ -34,6 +37,10 @@ fn progress(status: &Status) -> String {
     let all: u32 = counts().map(|(_, count)| count).sum();
     let done: u32 = counts().filter(|(state, _)| state.is_terminal()).map(|(_, count)| count).sum();
     if all == 0 { "nothing planned".into() } else { format!("{done}/{all} done") }
+}
+
+fn with_last_start(interval: &IntervalView) -> Option<(&IntervalView, Wall)> {
+    Some((interval, interval.last_start?))
 }
 
 fn names(interval: &IntervalView) -> String {
@@ -67,8 +74,9 @@ mod tests {
     fn status(at: Wall) -> Status {
         let interval = IntervalView {
             open: OPEN,
-            close: OPEN + Millis::from_hours(4),
-            last_start: Wall(1_769_914_800_000),
+            open_ended: false,
+            close: Some(OPEN + Millis::from_hours(4)),
+            last_start: Some(Wall(1_769_914_800_000)),
             windows: vec!["weekend-night".into()],
         };
         let campaign = CampaignStatus {

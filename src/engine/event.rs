@@ -232,9 +232,11 @@ pub enum Fact {
     },
     Reopened,
     WindowOpened {
+        /// May be [`LONG_AGO`](crate::model::calendar::LONG_AGO).
         open: Wall,
-        close: Wall,
-        last_start: Wall,
+        /// `None`: no end is in sight.
+        close: Option<Wall>,
+        last_start: Option<Wall>,
         windows: Vec<WindowName>,
     },
     WindowClosed {

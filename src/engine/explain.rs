@@ -433,9 +433,7 @@ impl Engine {
 
 fn startable(calendar: &CampaignCalendar, at: Wall) -> Option<crate::model::calendar::Interval> {
     let intervals = calendar.calendar.intervals_after(at).take(INTERVALS_AHEAD);
-    intervals
-        .into_iter()
-        .find(|interval| interval.last_start > at && interval.last_start > interval.open)
+    intervals.into_iter().find(|interval| interval.allows_starts_after(at))
 }
 
 fn next_open(calendar: &CampaignCalendar, at: Wall) -> Option<Wall> {

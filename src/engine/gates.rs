@@ -45,8 +45,8 @@ impl Engine {
         };
         match &calendar.interval {
             Some(interval) if at < interval.open => Err(frozen_or_outside(calendar, at)),
-            Some(interval) if at >= interval.close => Err(frozen_or_outside(calendar, at)),
-            Some(interval) if at >= interval.last_start => Err(HoldKind::PastCutoff),
+            Some(interval) if at >= interval.known_until() => Err(frozen_or_outside(calendar, at)),
+            Some(interval) if at >= interval.starts_until() => Err(HoldKind::PastCutoff),
             Some(_) => Ok(()),
             None => Err(frozen_or_outside(calendar, at)),
         }
@@ -181,9 +181,15 @@ impl Engine {
         let Some(calendar) = self.campaigns[ix.at()].calendars.get_mut(&project) else { return };
         let interval = calendar.calendar.interval_at_or_after(wall);
         calendar.interval = interval.clone();
+        if let (Some(announced), Some(now)) = (&mut calendar.announced, &interval)
+            && announced.close().is_none()
+            && now.open <= announced.known_until()
+        {
+            announced.end = now.end.clone();
+        }
         let ended = calendar.announced.take_if(|announced| {
             announces
-                && (wall >= announced.close
+                && (wall >= announced.known_until()
                     || interval
                         .as_ref()
                         .is_none_or(|now| now.open > announced.open && wall < now.open))
@@ -196,17 +202,17 @@ impl Engine {
         }
         if let Some(ended) = ended {
             let in_flight = self.campaigns[ix.at()].in_flight();
-            let fact = Fact::WindowClosed { close: ended.close, in_flight };
-            self.record_window(ix, project, fact);
-            self.calendar_seen(ix, ended.close);
+            let close = ended.known_until();
+            self.record_window(ix, project, Fact::WindowClosed { close, in_flight });
+            self.calendar_seen(ix, close);
         }
         if let Some(opened) = opened {
             self.calendar_seen(ix, opened.open);
             self.announce_opening(ix, project, opened);
         }
         if let Some(interval) = interval {
-            let edges =
-                [interval.open - PREPARE_AHEAD, interval.open, interval.last_start, interval.close];
+            let (opening, cutoff) = (interval.open, interval.starts_until());
+            let edges = [opening - PREPARE_AHEAD, opening, cutoff, interval.known_until()];
             if let Some(next) = edges.into_iter().filter(|&edge| edge > wall).min() {
                 self.wake_campaign(ix, self.steady_at(next));
             }
@@ -231,8 +237,8 @@ impl Engine {
         }
         let fact = Fact::WindowOpened {
             open: interval.open,
-            close: interval.close,
-            last_start: interval.last_start,
+            close: interval.close(),
+            last_start: interval.last_start(),
             windows: interval.windows,
         };
         self.record_window(ix, project, fact);
@@ -258,7 +264,7 @@ impl Engine {
             for missed in calendar.intervals_between(seen, wall) {
                 let fact = Fact::WindowMissed {
                     open: missed.open,
-                    close: missed.close,
+                    close: missed.known_until(),
                     windows: missed.windows,
                 };
                 self.record_window(ix, project, fact);

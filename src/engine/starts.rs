@@ -271,8 +271,8 @@ impl Engine {
         let target = &self.targets[ix.at()];
         let project = target.project;
         let interval = self.campaigns[target.campaign.at()].calendars[&project].interval.as_ref();
-        let last_start = interval.map_or(wall, |interval| interval.last_start);
-        let not_after = (wall + TICKET_LASTS).min(last_start);
+        let starts_until = interval.map_or(wall, |interval| interval.starts_until());
+        let not_after = (wall + TICKET_LASTS).min(starts_until);
         let skew = self.projects[project.at()].skew.unwrap_or_default();
         self.edit(ix, |target| {
             let row = &mut target.row;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::calendar::Interval;
+use crate::model::calendar::{Interval, LONG_AGO};
 use crate::model::{CampaignName, InstanceId, Millis, ProjectName, TargetId, Wall};
 
 use super::hold::Hold;
@@ -69,18 +69,29 @@ pub struct CampaignStatus {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntervalView {
+    /// May be [`LONG_AGO`].
     pub open: Wall,
-    pub close: Wall,
-    pub last_start: Wall,
+    /// No end is in sight: there is neither a close nor a last start.
+    pub open_ended: bool,
+    pub close: Option<Wall>,
+    pub last_start: Option<Wall>,
     pub windows: Vec<crate::model::WindowName>,
+}
+
+impl IntervalView {
+    /// Open since before anyone looked, with no end in sight.
+    pub fn is_always_open(&self) -> bool {
+        self.open_ended && self.open == LONG_AGO
+    }
 }
 
 impl From<&Interval> for IntervalView {
     fn from(interval: &Interval) -> IntervalView {
         IntervalView {
             open: interval.open,
-            close: interval.close,
-            last_start: interval.last_start,
+            open_ended: interval.close().is_none(),
+            close: interval.close(),
+            last_start: interval.last_start(),
             windows: interval.windows.clone(),
         }
     }

@@ -35,7 +35,7 @@ fn judge_window(evidence: &Evidence, id: &AttemptId, at: Wall, findings: &mut Fi
     // On a seam it may have been begun in the interval before.
     let begun = [at - ARRIVES_WITHIN, at].map(|at| calendar.interval_at_or_after(at));
     let inside = begun.iter().flatten().any(|interval| {
-        interval.open <= at + CLOCKS_AGREE && at < interval.last_start + ARRIVES_WITHIN
+        interval.open <= at + CLOCKS_AGREE && at < interval.starts_until() + ARRIVES_WITHIN
     });
     findings.expect(4, inside, || {
         format!("{id} reached the cloud at {}, outside {:?}", at.rfc3339(), begun[1])

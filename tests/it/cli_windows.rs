@@ -56,6 +56,34 @@ fn json_carries_instants_cutoffs_and_marks() {
 }
 
 #[test]
+fn a_window_that_never_closes_is_shown_as_always_open() {
+    let arguments = "windows --config tests/fixtures/cli/always.toml --from 2026-11-24 --count 2";
+    let ran = refit(arguments);
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("always open"), "{}", ran.stdout);
+    golden("windows-always.txt", &ran.stdout);
+
+    let ran = refit(&format!("{arguments} --campaign whole --format json"));
+    let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let [free, stopped] = &value["campaigns"].as_array().unwrap()[..] else { panic!("{value}") };
+    let [always] = &free["intervals"].as_array().unwrap()[..] else { panic!("{free}") };
+    assert_eq!(always["open_ended"], true);
+    for key in ["open", "open_local", "last_start", "close", "close_local", "ended_by"] {
+        assert!(always[key].is_null(), "{key} in {always}");
+    }
+    let [before, after] = &stopped["intervals"].as_array().unwrap()[..] else {
+        panic!("{stopped}")
+    };
+    assert_eq!(before["open_ended"], false);
+    assert_eq!(before["last_start"], "2027-05-31T23:30:00.000Z");
+    assert_eq!(before["ended_by"], "stock-taking");
+    assert_eq!(
+        (&after["open"], &after["close"]),
+        (&"2027-06-02T00:00:00.000Z".into(), &serde_json::Value::Null)
+    );
+}
+
+#[test]
 fn an_unknown_campaign_names_the_closest() {
     let ran = refit("windows --config tests/fixtures/cli/windows.toml --campaign weakly");
     assert_eq!((ran.exit, ran.stdout.as_str()), (2, ""));

@@ -1,9 +1,12 @@
 //! Campaigns: waves and bakes, budgets, approvals, membership, windows that are too short, clocks
 //! that step.
 
+use jiff::civil::date;
+use jiff::tz::TimeZone;
 use refit::engine::order::{Reply, ResumeScope};
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Command, Fact, TargetState};
+use refit::model::calendar::{Freeze, Rule};
 use refit::model::policy::{FailureBudget, MaxFailures, Membership, Start, Wave, WaveSize};
 use refit::model::{Millis, Wall};
 use refit::rehearse::Act;
@@ -201,5 +204,50 @@ fn the_clock_guard_starts_nothing_until_two_samples_agree() {
     assert!(between.iter().all(|event| event.seq < stepped || event.seq > agreed));
     assert!(between.iter().any(|event| event.seq > agreed), "it never started again");
     assert_eq!(scene.count(TargetState::Succeeded), 12);
+    scene.expect_sound();
+}
+
+#[test]
+fn a_window_that_never_closes_is_announced_once_and_closed_by_a_freeze() {
+    let mut scene = Scene::new(2, |draft| {
+        let nightly =
+            draft.settings.windows.get_mut(&"nightly".into()).expect("every draft has it");
+        // The freeze, two months ahead, comes into sight only on the way.
+        nightly.rule = Rule::cron("0 * * * *").expect("a pattern");
+        nightly.duration = Millis::from_hours(1);
+        let stop = Freeze {
+            name: "stop".into(),
+            from: date(2026, 4, 30).at(12, 0, 0, 0),
+            until: date(2027, 4, 30).at(12, 0, 0, 0),
+            every_year: false,
+            zone: TimeZone::UTC,
+            projects: Vec::new(),
+            campaigns: Vec::new(),
+        };
+        draft.settings.freezes.insert("stop".into(), stop);
+        canary(draft);
+        draft.campaign().waves[0].bake = Millis::from_hours(100 * 24);
+    });
+    scene.run_for(Millis::from_hours(20 * 24), |_| false);
+    let now = scene.host.steady().expect("it runs");
+    let status = scene.host.engine().expect("it runs").status(now);
+    let interval = status.campaigns[0].intervals[&"p".into()].clone().expect("it is open");
+    assert!(interval.is_always_open(), "{interval:?}");
+    scene.run_for(Millis::from_hours(40 * 24), |_| false);
+    let windows =
+        scene.events(|fact| matches!(fact, Fact::WindowOpened { .. } | Fact::WindowClosed { .. }));
+    let freeze_begins = BEGIN + Millis::from_hours(59 * 24 + 13);
+    let facts: Vec<&Fact> = windows.iter().map(|event| &event.fact).collect();
+    assert!(
+        matches!(
+            facts[..],
+            [
+                Fact::WindowOpened { close: None, last_start: None, .. },
+                Fact::WindowClosed { close, .. }
+            ] if *close == freeze_begins
+        ),
+        "{facts:?}"
+    );
+    assert_eq!(windows[1].at, freeze_begins);
     scene.expect_sound();
 }

@@ -17,11 +17,12 @@ impl Checker {
             let detail = format!("{target} started outside its windows");
             return self.violate(Rule::S4, event.seq, detail);
         };
-        if now >= interval.last_start {
-            let detail = format!("{target} started {} after the cutoff", now - interval.last_start);
+        let end = interval.starts_until();
+        if now >= end {
+            let detail = format!("{target} started {} after the cutoff", now - end);
             self.violate(Rule::S4, event.seq, detail);
         }
-        if not_after > interval.last_start || not_after > now + TICKET_FOR {
+        if not_after > end || not_after > now + TICKET_FOR {
             let detail =
                 format!("the ticket of {target} ends after the cutoff or its five seconds");
             self.violate(Rule::S4, event.seq, detail);
@@ -33,7 +34,7 @@ impl Checker {
         let now = self.clock.wall();
         let facts = self.campaigns.entry(target.campaign.clone()).or_default();
         let known = facts.intervals.get(&target.project);
-        if let Some(known) = known.filter(|known| known.open <= now && now < known.close) {
+        if let Some(known) = known.filter(|known| known.contains(now)) {
             return Some(known.clone());
         }
         let calendar = Calendar::for_campaign(&self.settings, &target.campaign, &target.project);

@@ -80,20 +80,37 @@ pub struct Freeze {
     pub campaigns: Vec<CampaignName>,
 }
 
+/// The opening of an interval whose occurrences reach back further than anyone looks. No instant
+/// that Refit keeps lies in 1970, and a constant is the same whenever it is asked for.
+pub const LONG_AGO: Wall = Wall(0);
+
 /// One maximal stretch of time in which a campaign may have work started in a project: a union of
 /// occurrences minus freezes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interval {
+    /// May be [`LONG_AGO`].
     pub open: Wall,
-    /// First instant that is no longer inside.
-    pub close: Wall,
-    /// A target may start only before this: `close` minus the cutoff that counts there. Not after
-    /// `open` where a freeze left less than the cutoff: then nothing starts in the interval.
-    pub last_start: Wall,
+    pub end: End,
     /// The windows that contribute, in the campaign's order.
     pub windows: Vec<WindowName>,
-    /// The freeze whose start ends the interval, if one does.
-    pub ended_by: Option<WindowName>,
+}
+
+/// Where an interval ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    At {
+        /// First instant that is no longer inside.
+        close: Wall,
+        /// A target may start only before this: `close` minus the cutoff that counts there. Not
+        /// after the opening where a freeze left less than the cutoff: then nothing starts in it.
+        last_start: Wall,
+        /// The freeze whose start ends the interval, if one does.
+        freeze: Option<WindowName>,
+    },
+    /// The occurrences follow each other without a break as far as was looked: such windows are
+    /// open for good, or for longer than anyone plans. An end that was not seen has its cutoff
+    /// later than `known_until`; whoever gets there asks the calendar again.
+    OutOfSight { known_until: Wall },
 }
 
 /// One campaign's windows in one project, freezes in scope applied.

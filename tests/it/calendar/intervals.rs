@@ -81,7 +81,7 @@ fn overlapping_and_touching_windows_are_one_interval() {
         calendar(&windows, &[]).interval_at_or_after(wall("2026-11-24T03:30:00Z")).unwrap();
     assert_eq!(shown(&united), "2026-11-24T01:00Z / 2026-11-24T05:50Z / 2026-11-24T06:00Z");
     assert_eq!(united.windows, ["late".into(), "early".into(), "middle".into()]);
-    assert_eq!(united.ended_by, None);
+    assert_eq!(united.ended_by(), None);
 }
 
 #[test]
@@ -151,16 +151,59 @@ fn a_leap_day_on_a_given_weekday_is_found_decades_ahead() {
 }
 
 #[test]
-fn windows_that_never_close_are_reported_in_parts_without_a_cutoff() {
-    let always = with_cutoff(window("always", "UTC", cron("0 * * * *"), 1), 20);
-    let open_ended = calendar(&[always], &[freeze("stop", "UTC", "2027-06-01", "2027-06-02")]);
+fn a_window_that_never_closes_has_no_end_in_sight_and_only_one_interval() {
     let at = wall("2026-11-24T00:30:00Z");
-    let part = open_ended.interval_at_or_after(at).unwrap();
-    assert!(part.open <= at && part.close - at > Millis::from_hours(24 * 30));
-    assert_eq!(part.last_start, part.close);
-    let last = open_ended.intervals_after(at).find(|part| part.ended_by.is_some()).unwrap();
-    assert_eq!(minute(last.close), "2027-06-01T00:00Z");
-    assert_eq!(last.close - last.last_start, Millis::from_mins(20));
+    let halves = [
+        window("day", "UTC", every_day("06:00"), 13),
+        window("night", "UTC", every_day("18:00"), 13),
+    ];
+    for windows in [
+        vec![window("days", "UTC", cron("0 0 * * *"), 24)],
+        vec![window("hours", "UTC", cron("0 * * * *"), 1)],
+        halves.to_vec(),
+    ] {
+        let intervals: Vec<Interval> = calendar(&windows, &[]).intervals_after(at).collect();
+        let [always] = &intervals[..] else { panic!("{intervals:?}") };
+        assert_eq!(shown(always), "long ago / no end in sight");
+        assert!(always.allows_starts_after(at) && always.contains(at));
+        assert!(always.known_until() - at > Millis::from_hours(24 * 20));
+    }
+}
+
+#[test]
+fn a_freeze_ends_a_window_that_never_closes_with_its_cutoff() {
+    let always = window("days", "UTC", cron("0 0 * * *"), 24);
+    let freezes = [freeze("stop", "UTC", "2027-06-01", "2027-06-02")];
+    let always = calendar(&[always], &freezes);
+    let intervals: Vec<Interval> = always.intervals_after(wall("2026-11-24T00:30:00Z")).collect();
+    let shown: Vec<String> = intervals.iter().map(shown).collect();
+    assert_eq!(
+        shown,
+        ["long ago / 2027-05-31T23:50Z / 2027-06-01T00:00Z", "2027-06-02T00:00Z / no end in sight"]
+    );
+    assert_eq!(intervals[0].ended_by(), Some(&"stop".into()));
+}
+
+#[test]
+fn an_end_that_comes_into_sight_is_seen_before_its_cutoff() {
+    // 4,344 hourly windows, the last until 1 July 00:30.
+    let months =
+        Window { duration: Millis::from_mins(90), ..window("h", "UTC", cron("0 * * 1-6 *"), 1) };
+    let months = calendar(&[with_cutoff(months, 89)], &[]);
+    let mut at = wall("2027-01-10T00:30:00Z");
+    let mut out_of_sight = 0;
+    let last = loop {
+        let interval = months.interval_at_or_after(at).unwrap();
+        if interval.close().is_some() {
+            break interval;
+        }
+        assert!(interval.known_until() > at && interval.starts_until() > at);
+        at = interval.known_until();
+        out_of_sight += 1;
+    };
+    assert!(out_of_sight > 3);
+    assert!(last.contains(at) && last.allows_starts_after(at));
+    assert_eq!(shown(&last), "long ago / 2027-06-30T23:01Z / 2027-07-01T00:30Z");
 }
 
 #[test]
@@ -183,4 +226,12 @@ fn windows_that_never_close_are_never_missed() {
     let always = calendar(&[window("always", "UTC", cron("0 * * * *"), 1)], &[]);
     let (from, until) = (wall("2026-01-01T00:00:00Z"), wall("2027-01-01T00:00:00Z"));
     assert!(always.intervals_between(from, until).is_empty());
+}
+
+#[test]
+fn a_long_interval_is_missed_once_and_whole() {
+    let months = calendar(&[window("h", "UTC", cron("0 * * 1-6 *"), 1)], &[]);
+    let (from, until) = (wall("2026-12-01T00:00:00Z"), wall("2027-09-01T00:00:00Z"));
+    let missed: Vec<String> = months.intervals_between(from, until).iter().map(shown).collect();
+    assert_eq!(missed, ["2027-01-01T00:00Z / 2027-06-30T23:50Z / 2027-07-01T00:00Z"]);
 }

@@ -9,7 +9,7 @@ mod properties;
 
 use jiff::civil::{self, Weekday};
 use jiff::tz::TimeZone;
-use refit::model::calendar::{Calendar, Freeze, Interval, Occurrence, Rule, Window};
+use refit::model::calendar::{Calendar, End, Freeze, Interval, LONG_AGO, Occurrence, Rule, Window};
 use refit::model::{Millis, Wall};
 
 pub fn wall(text: &str) -> Wall {
@@ -77,12 +77,14 @@ fn minute(at: Wall) -> String {
 
 /// `open / last start / close`, in UTC.
 fn shown(interval: &Interval) -> String {
-    format!(
-        "{} / {} / {}",
-        minute(interval.open),
-        minute(interval.last_start),
-        minute(interval.close)
-    )
+    let end = match &interval.end {
+        End::At { close, last_start, .. } => {
+            format!("{} / {}", minute(*last_start), minute(*close))
+        }
+        End::OutOfSight { .. } => "no end in sight".into(),
+    };
+    let open = if interval.open == LONG_AGO { "long ago".into() } else { minute(interval.open) };
+    format!("{open} / {end}")
 }
 
 fn next(calendar: &Calendar, at: &str) -> String {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use jiff::civil::{Date, DateTime, Weekday, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use refit::model::calendar::{Calendar, Freeze, Interval, Rule, Window};
+use refit::model::calendar::{Calendar, End, Freeze, Interval, Rule, Window};
 use refit::model::{Millis, Wall};
 
 pub const MINUTES_PER_DAY: i64 = 1_440;
@@ -19,7 +19,7 @@ pub const MINUTES_PER_DAY: i64 = 1_440;
 pub const REACH: i64 = 12 * MINUTES_PER_DAY;
 /// Marks are complete from here on: nothing longer is generated.
 pub const LONGEST: i64 = 4 * MINUTES_PER_DAY;
-/// Longer chains are reported in parts, which a test of their own covers.
+/// The end of a longer chain is out of sight, which tests of their own cover.
 const OPENINGS_MAX: usize = 900;
 
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
@@ -289,10 +289,12 @@ impl Marks {
         let cut_short = self.held[run.end] != 0;
         Interval {
             open: self.wall(run.start),
-            close,
-            last_start: close - cutoff,
+            end: End::At {
+                close,
+                last_start: close - cutoff,
+                freeze: cut_short.then(|| "freeze".into()),
+            },
             windows: with_bits(contributing).map(|window| window.name.clone()).collect(),
-            ended_by: cut_short.then(|| "freeze".into()),
         }
     }
 }

@@ -200,8 +200,8 @@ fn every_interval_is_what_walking_minute_by_minute_shows() {
                 }
                 Some(_) => {}
                 None => {
-                    let beyond =
-                        found.is_none_or(|found| found.close >= marks.wall(marks.frozen.len()));
+                    let beyond = found
+                        .is_none_or(|found| found.known_until() >= marks.wall(marks.frozen.len()));
                     prop_assert!(beyond, "nothing after {}", at.rfc3339());
                 }
             }
