@@ -18,16 +18,10 @@ use crate::daemon::handle::NoAnswer;
 use crate::engine::order::Refusal;
 use crate::engine::view::{PlanVerdict, PlannedTarget};
 use crate::engine::{Command, Event, Hold, Order, Plan, Reason, Reply, Status, TargetState};
-use crate::model::{TargetId, Wall};
+use crate::model::{TargetId, Wall, closest};
 use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
 
 use super::peer::Actor;
-
-/// Closest names that an unknown target is answered with.
-const CLOSEST: usize = 3;
-
-/// Names less alike than this are no suggestion.
-const ALIKE: f64 = 0.7;
 
 /// What is posted to `/v1/orders`: an order without its actor, whom the kernel names.
 #[derive(Debug, Serialize, Deserialize)]
@@ -142,21 +136,14 @@ fn find<'a>(plan: &'a Plan, target: &TargetId) -> Option<&'a PlannedTarget> {
 
 fn unknown(plan: &Plan, target: &TargetId) -> String {
     let wanted = target.to_string();
-    let mut known: Vec<(f64, String)> = plan
+    let known: Vec<String> = plan
         .campaigns
         .iter()
         .flat_map(|campaign| campaign.targets.iter().map(move |one| (campaign, one)))
         .map(|(campaign, one)| format!("{}/{}/{}", campaign.name, one.project, one.instance))
-        .map(|id| (strsim::jaro_winkler(&wanted, &id), id))
-        .filter(|(alike, _)| *alike >= ALIKE)
         .collect();
-    known.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    known.truncate(CLOSEST);
-    let closest: Vec<String> = known.into_iter().map(|(_, id)| id).collect();
-    match closest.is_empty() {
-        true => format!("no target {wanted}"),
-        false => format!("no target {wanted}; closest: {}", closest.join(", ")),
-    }
+    let hint = closest::hint(&wanted, known.iter().map(String::as_str));
+    format!("no target is called {wanted:?}{hint}")
 }
 
 async fn events(

@@ -7,14 +7,14 @@ use clap::Args as ClapArgs;
 
 use crate::daemon::narrate;
 use crate::engine::{Event, Fact, Plan};
-use crate::model::TargetId;
+use crate::model::{TargetId, closest};
 use crate::store::{EVENTS_LIMIT, EventFilter, EventOrder};
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::{self, Relative};
 use super::source::Source;
-use super::{Context, closest, escape, json, settings, target};
+use super::{Context, escape, json, settings, target};
 
 /// How often `--follow` asks for news.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -121,8 +121,8 @@ fn check_kind(kind: &str) -> Result<(), Failure> {
     if known.iter().any(|name| name == kind) {
         return Ok(());
     }
-    let hint = closest::hint(&closest::closest(kind, known.iter().map(String::as_str)));
-    Err(Failure::usage(format!("--kind: there is no event {kind:?}{hint}"))
+    let hint = closest::hint(kind, known.iter().map(String::as_str));
+    Err(Failure::usage(format!("--kind: no event is called {kind:?}{hint}"))
         .next(format!("one of: {}", known.join(", "))))
 }
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_misspelt_event_names_the_closest() {
         let failure = check_kind("acepted").unwrap_err();
-        let said = "--kind: there is no event \"acepted\"; did you mean accepted";
+        let said = "--kind: no event is called \"acepted\"; did you mean accepted";
         assert!(failure.message.starts_with(said), "{}", failure.message);
     }
 }

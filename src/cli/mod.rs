@@ -5,7 +5,6 @@
 
 pub mod bench;
 mod check;
-mod closest;
 mod control;
 mod demo;
 mod escape;

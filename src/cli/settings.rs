@@ -5,9 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Environment, FileContent, Loaded, ProcessEnvironment};
-use crate::model::{CampaignName, Wall};
+use crate::model::{CampaignName, Wall, closest};
 
-use super::closest;
 use super::failure::Failure;
 use super::globals::Globals;
 
@@ -43,13 +42,9 @@ pub fn campaign(loaded: &Loaded, name: &str) -> Result<CampaignName, Failure> {
 }
 
 pub fn unknown_campaign<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
-    let known: Vec<&str> = known.into_iter().collect();
-    let hint = closest::hint(&closest::closest(name, known.iter().copied()));
-    let failure = Failure::usage(format!("there is no campaign {name:?}{hint}"));
-    match known[..] {
-        [] => failure.next("refit check, which shows what the file holds"),
-        _ => failure.next(format!("one of: {}", known.join(", "))),
-    }
+    let hint = closest::hint(name, known);
+    Failure::usage(format!("no campaign is called {name:?}{hint}"))
+        .next("refit check, which shows what the file holds")
 }
 
 /// The process's environment, in which every secret is a stand-in.

@@ -2,9 +2,8 @@
 
 use crate::engine::Plan;
 use crate::engine::view::{CampaignPlan, PlannedTarget};
-use crate::model::TargetId;
+use crate::model::{TargetId, closest};
 
-use super::closest;
 use super::failure::Failure;
 use super::socket::Socket;
 
@@ -58,7 +57,7 @@ pub fn unknown(plan: &Plan, text: &str) -> Failure {
     }
     // Of a full id only the instance can be compared with names.
     let wanted = text.rsplit('/').next().unwrap_or(text);
-    let hint = closest::hint(&closest::closest(wanted, names));
+    let hint = closest::hint(wanted, names);
     Failure::usage(format!("no target is called {text:?}{hint}"))
         .next("refit plan, which lists all")
 }

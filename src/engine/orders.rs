@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{CampaignName, CredentialName, ProjectName, TargetId, Wall};
+use crate::model::{CampaignName, CredentialName, ProjectName, TargetId, Wall, closest};
 
 use super::Engine;
 use super::event::Fact;
@@ -13,9 +13,6 @@ use super::order::{Command, Order, Refusal, Reply, ResumeScope, Scope, Verdict};
 use super::rows::{FreezeRow, TargetDetail, VerifyAfter};
 use super::state::{CampaignState, PauseCause, Reason, TargetState};
 use super::timers::Timer;
-
-/// How close a name has to be to be suggested.
-const SIMILAR: f64 = 0.7;
 
 impl Engine {
     pub(super) fn order(&mut self, order: Order) {
@@ -425,8 +422,9 @@ impl Engine {
                 return self.unknown_campaign(&id.campaign);
             }
             let text = id.to_string();
-            let ids = self.targets.iter().map(|target| target.row.id.to_string());
-            (Refusal::Unknown, format!("no target {text}{}", closest(&text, ids)))
+            let ids: Vec<String> =
+                self.targets.iter().map(|target| target.row.id.to_string()).collect();
+            unknown("target", &text, ids.iter().map(String::as_str))
         })
     }
 
@@ -441,18 +439,18 @@ impl Engine {
     }
 
     fn unknown_campaign(&self, name: &CampaignName) -> Refused {
-        let names = self.campaign_index.keys().map(ToString::to_string);
-        (Refusal::Unknown, format!("no campaign {name}{}", closest(name.as_str(), names)))
+        let names = self.campaign_index.keys().map(CampaignName::as_str);
+        unknown("campaign", name.as_str(), names)
     }
 
     fn unknown_project(&self, name: &ProjectName) -> Refused {
-        let names = self.project_index.keys().map(ToString::to_string);
-        (Refusal::Unknown, format!("no project {name}{}", closest(name.as_str(), names)))
+        let names = self.project_index.keys().map(ProjectName::as_str);
+        unknown("project", name.as_str(), names)
     }
 
     fn unknown_credential(&self, name: &CredentialName) -> Refused {
-        let names = self.credential_index.keys().map(ToString::to_string);
-        (Refusal::Unknown, format!("no credential {name}{}", closest(name.as_str(), names)))
+        let names = self.credential_index.keys().map(CredentialName::as_str);
+        unknown("credential", name.as_str(), names)
     }
 }
 
@@ -467,16 +465,10 @@ fn unchanged(message: String) -> Answer {
     Ok(Reply::Done { changed: false, message })
 }
 
-fn not_now(message: String) -> Answer {
-    Err((Refusal::NotNow, message))
+fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Refused {
+    (Refusal::Unknown, format!("no {what} is called {name:?}{}", closest::hint(name, known)))
 }
 
-/// `; closest: a, b`, or nothing where no name is close.
-fn closest(wanted: &str, names: impl Iterator<Item = String>) -> String {
-    let mut scored: Vec<(f64, String)> =
-        names.map(|name| (strsim::jaro_winkler(wanted, &name), name)).collect();
-    scored.retain(|(score, _)| *score >= SIMILAR);
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    let names: Vec<String> = scored.into_iter().take(3).map(|(_, name)| name).collect();
-    if names.is_empty() { String::new() } else { format!("; closest: {}", names.join(", ")) }
+fn not_now(message: String) -> Answer {
+    Err((Refusal::NotNow, message))
 }

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod calendar;
 pub mod call;
 pub mod classify;
+pub mod closest;
 pub mod draw;
 pub mod id;
 pub mod instance;

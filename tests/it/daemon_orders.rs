@@ -72,7 +72,7 @@ async fn why_answers_for_every_target_and_names_the_closest_of_an_unknown_one() 
     let (status, problem) = site.ask("GET", &format!("/v1/why/weekly/flet/{instance}"), "").await;
     assert_eq!(status, 404);
     let text = problem["message"].as_str().unwrap();
-    assert!(text.contains(&format!("closest: weekly/fleet/{instance}")), "{text}");
+    assert!(text.contains(&format!("did you mean weekly/fleet/{instance}?")), "{text}");
     daemon.stop().await;
 }
 
