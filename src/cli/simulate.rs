@@ -62,6 +62,9 @@ pub fn run(simulate: Args, context: &Context) -> Result<Exit, Failure> {
     if simulate.knobs {
         return list_knobs(context);
     }
+    if simulate.fleet == Some(0) {
+        return Err(Failure::usage("--fleet 0: a fleet has at least one instance"));
+    }
     if !(simulate.scale.is_finite() && simulate.scale > 0.0) {
         return Err(Failure::usage(format!("--scale {} is not above 0", simulate.scale)));
     }
@@ -140,12 +143,18 @@ fn text(announcement: &Announcement) -> String {
 
 fn failure(error: CommandError) -> Failure {
     let exit = match &error {
-        CommandError::File(_) | CommandError::Read { .. } => Exit::BadData,
+        CommandError::File(_) | CommandError::Read { .. } | CommandError::NoProfile(_) => {
+            Exit::BadData
+        }
         CommandError::Knob(_) => Exit::Usage,
-        CommandError::Listen { .. } => Exit::Unreachable,
+        CommandError::InUse { .. } | CommandError::Listen { .. } => Exit::Unreachable,
         CommandError::Log { .. } | CommandError::System(_) => Exit::StoreDamaged,
     };
-    let next = matches!(error, CommandError::Knob(_)).then_some("refit simulate --knobs");
+    let next = match &error {
+        CommandError::Knob(_) => Some("refit simulate --knobs"),
+        CommandError::InUse { .. } => Some("refit simulate --listen 127.0.0.1:0, a free port"),
+        _ => None,
+    };
     let failure = Failure::new(exit, "nothing is simulated").because(&error);
     match next {
         Some(command) => failure.next(command),

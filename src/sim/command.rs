@@ -15,7 +15,7 @@ use super::http::{SimOptions, start};
 use super::log::{Keep, Sink};
 use super::world::knobs::BadKnob;
 use super::world::{FaultProfile, Knobs, SpanRange, World, WorldSpec};
-use crate::model::Millis;
+use crate::model::{Millis, closest};
 
 /// How long upgrades of a fleet without a world file take: what a person waits for.
 const FLEET_TAKES: SpanRange = SpanRange { least: Millis(300), most: Millis(3_000) };
@@ -54,8 +54,16 @@ pub enum CommandError {
     File(#[from] FileError),
     #[error("{path} cannot be read")]
     Read { path: String, source: io::Error },
+    #[error(
+        "--faults {0:?} is neither a built-in profile ({built_in}) nor a file{hint}",
+        built_in = FaultProfile::BUILT_IN.join(", "),
+        hint = closest::hint(.0, FaultProfile::BUILT_IN)
+    )]
+    NoProfile(String),
     #[error(transparent)]
     Knob(#[from] BadKnob),
+    #[error("the address {address} is in use")]
+    InUse { address: SocketAddr },
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the log {path} cannot be written")]
@@ -114,9 +122,7 @@ pub async fn run(
     let projects = spec.projects.iter().map(announced).collect();
     let world = World::new(spec, knobs, faults, options.seed);
     let http = SimOptions { listen: options.listen, log, keep: Keep::Nothing };
-    let running = start(world, http)
-        .await
-        .map_err(|source| CommandError::Listen { address: options.listen, source })?;
+    let running = start(world, http).await.map_err(|source| listening(options.listen, source))?;
     announce(&Announcement { url: running.url(), projects }).map_err(CommandError::System)?;
     tokio::select! {
         _ = interrupted.recv() => {}
@@ -140,8 +146,20 @@ fn fault_profile(name: &str) -> Result<FaultProfile, CommandError> {
     if let Some(profile) = FaultProfile::built_in(name) {
         return Ok(profile);
     }
-    let (text, name) = read(Path::new(name))?;
-    Ok(FaultProfile::from_toml(&text, &name)?)
+    match read(Path::new(name)) {
+        Ok((text, name)) => Ok(FaultProfile::from_toml(&text, &name)?),
+        Err(CommandError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(CommandError::NoProfile(name.into()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn listening(address: SocketAddr, source: io::Error) -> CommandError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => CommandError::InUse { address },
+        _ => CommandError::Listen { address, source },
+    }
 }
 
 fn read(path: &Path) -> Result<(String, String), CommandError> {

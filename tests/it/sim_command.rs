@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
 use refit::sim::log::{LogLine, parse};
@@ -49,6 +49,42 @@ fn a_bad_file_is_exit_65_with_its_place_and_a_bad_knob_exit_2() {
     assert_eq!(ran.exit, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("one of 4116 4026 4017 runs_twice"), "{}", ran.stderr);
     assert_eq!(refit("simulate --scale 0").exit, 2);
+    let ran = refit("simulate --fleet 0");
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("at least one instance"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_misspelt_word_names_what_was_probably_meant() {
+    let ran = refit("simulate --knob duplicat=4116");
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("did you mean duplicate"), "{}", ran.stderr);
+    let ran = refit("simulate --faults nonsense");
+    assert_eq!(ran.exit, 65, "{}", ran.stderr);
+    assert!(ran.stderr.contains("calm, realistic, hostile"), "{}", ran.stderr);
+    let ran = refit("simulate --faults realistc");
+    assert!(ran.stderr.contains("did you mean realistic?"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_bad_fault_file_is_exit_65_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faults.toml");
+    fs::write(&path, "[[rule]]\ncalls = \"upgrde\"\ndecisions = {}\n").unwrap();
+    let path = path.to_str().unwrap();
+    let ran = refit_with(&["simulate", "--faults", path]);
+    assert_eq!(ran.exit, 65, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("{path}:2:9: ")), "{}", ran.stderr);
+}
+
+#[test]
+fn a_port_in_use_is_exit_69_with_a_command_that_finds_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = refit_with(&["simulate", "--listen", &address]);
+    assert_eq!(ran.exit, 69, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("the address {address} is in use")), "{}", ran.stderr);
+    assert!(ran.stderr.contains("next: refit simulate --listen 127.0.0.1:0"), "{}", ran.stderr);
 }
 
 #[test]

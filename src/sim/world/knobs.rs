@@ -7,6 +7,8 @@
 use std::fmt::{Display, Write};
 use std::str::FromStr;
 
+use crate::model::closest;
+
 use super::value::{BadValue, Limit, Share, Span, SpanRange};
 
 macro_rules! choice {
@@ -282,8 +284,8 @@ pub struct Knob {
 pub enum BadKnob {
     #[error("{0:?} is not of the form NAME=VALUE")]
     NoValue(String),
-    #[error("there is no knob {0:?}")]
-    Unknown(String),
+    #[error("no knob is called {name:?}{}", closest::hint(name, ALL.iter().map(|knob| knob.name)))]
+    Unknown { name: String },
     #[error("knob {name}: {source}")]
     Value { name: &'static str, source: BadValue },
 }
@@ -439,7 +441,7 @@ impl Knobs {
         let knob = ALL
             .iter()
             .find(|knob| knob.name == name.trim())
-            .ok_or_else(|| BadKnob::Unknown(name.into()))?;
+            .ok_or_else(|| BadKnob::Unknown { name: name.trim().into() })?;
         (knob.set)(self, value.trim()).map_err(|source| BadKnob::Value { name: knob.name, source })
     }
 
@@ -493,7 +495,7 @@ mod tests {
     fn a_setting_that_no_knob_takes_is_refused() {
         let mut knobs = Knobs::default();
         assert!(matches!(knobs.set("duplicate"), Err(BadKnob::NoValue(_))));
-        assert!(matches!(knobs.set("duplicates=4116"), Err(BadKnob::Unknown(_))));
+        assert!(matches!(knobs.set("duplicates=4116"), Err(BadKnob::Unknown { .. })));
         assert!(matches!(knobs.set("duplicate=4117"), Err(BadKnob::Value { .. })));
         assert!(matches!(knobs.set("others=2"), Err(BadKnob::Value { .. })));
         assert_eq!(knobs, Knobs::default());

@@ -313,6 +313,9 @@ impl FaultProfile {
         }
     }
 
+    /// The names of the built-in profiles.
+    pub const BUILT_IN: [&str; 3] = ["calm", "realistic", "hostile"];
+
     /// A built-in profile by its name.
     pub fn built_in(name: &str) -> Option<FaultProfile> {
         match name {
