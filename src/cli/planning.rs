@@ -62,7 +62,14 @@ pub async fn plan(campaign: Option<&str>, context: &Context) -> Result<Plan, Fai
 }
 
 fn options(loaded: Loaded, stop: CancellationToken) -> Options {
-    Options { loaded, starts: Starts::Off, seed: None, state_directory: None, stop, progress: None }
+    Options {
+        loaded,
+        starts: Starts::Planning,
+        seed: None,
+        state_directory: None,
+        stop,
+        progress: None,
+    }
 }
 
 /// Asks until the plan is complete, or until it cannot become so.

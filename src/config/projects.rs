@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::access::Endpoint;
-use crate::model::policy::ProjectPolicy;
+use crate::model::policy::{ProjectPolicy, Starts};
 use crate::model::{CredentialName, Millis, ProjectName};
 
 use super::Context;
@@ -17,6 +17,9 @@ use super::source::reason;
 
 /// A bundle of every public root certificate has a quarter of this.
 const CA_FILE_LIMIT: u64 = 1024 * 1024;
+
+/// [`Starts::Planning`] is for a process to choose, not for a file.
+const STARTS: &[(&str, Starts)] = &[("on", Starts::On), ("off", Starts::Off)];
 
 type Projects = (BTreeMap<ProjectName, ProjectPolicy>, BTreeMap<ProjectName, Endpoint>);
 
@@ -65,7 +68,7 @@ fn project(section: &mut Section<'_>, context: &Context<'_>) -> Option<(ProjectP
         section.problem_at("ca_file", problem);
     }
     let proxy = section.optional("proxy", &BaseUrl(Http::Anywhere), "none");
-    let starts = section.or_default("starts", &Choice(&[("on", true), ("off", false)]), true);
+    let starts = section.or_default("starts", &Choice(STARTS), Starts::On);
     let max_in_flight = section.or_default("max_in_flight", &COUNT, 20);
     let upgrade_rate = rate(section, "upgrade_rate", per_minute(10, 1));
     let read_rate = rate(section, "read_rate", per_minute(60, 10));

@@ -37,8 +37,8 @@ use crate::failpoint::{self, Point};
 use crate::model::Settings;
 use crate::store::{CommitError, SettingsRecord, Store, StoreError};
 
+pub use crate::model::policy::Starts;
 pub use handle::Handle;
-pub use sender::Starts;
 
 use checked::CheckedEngine;
 use committer::Committer;
@@ -251,11 +251,11 @@ fn reach(config: &Config) -> Result<Cloud, CloudError> {
     Cloud::new(endpoints, secrets, &daemon_id, Arc::new(clock::wall))
 }
 
-/// In a shadow no project starts anything, whatever the file says.
+/// Where this process starts nothing, no project does, whatever the file says.
 fn effective_settings(mut settings: Settings, starts: Starts) -> Settings {
-    if starts == Starts::Off {
-        for project in settings.projects.values_mut() {
-            project.starts = false;
+    for project in settings.projects.values_mut() {
+        if project.starts == Starts::On {
+            project.starts = starts;
         }
     }
     settings

@@ -21,6 +21,7 @@ use crate::engine::input::{FreezeFile, SendRefusal};
 use crate::engine::{Gate, Input, Read, Submit};
 use crate::failpoint::{self, Point};
 use crate::model::answer::Answered;
+use crate::model::policy::Starts;
 use crate::model::{AnswerNote, CredentialName, ReadFailure, Steady, SubmitAnswer, TargetId};
 use crate::store::Evidence;
 
@@ -36,15 +37,6 @@ const READS_AT_ONCE: usize = 128;
 
 /// How long the end waits for tasks that were called off.
 const END_WITHIN: Duration = Duration::from_secs(1);
-
-/// Whether upgrades are really sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Starts {
-    /// As the file says.
-    On,
-    /// Everything but the POST: nothing is sent in any project.
-    Off,
-}
 
 /// What came back, for the engine and for the store.
 #[derive(Debug)]
@@ -73,7 +65,7 @@ impl LastCheck {
         if self.freeze.look() == FreezeFile::Present {
             return Err(SendRefusal::FreezeFile);
         }
-        if self.starts == Starts::Off || !self.gate.borrow().allows(target) {
+        if self.starts != Starts::On || !self.gate.borrow().allows(target) {
             return Err(SendRefusal::GateClosed);
         }
         // Last, because the looks before it take time too.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::policy::Starts;
 use crate::model::{Millis, ProjectName, Steady, TargetId, Wall};
 
 use super::Engine;
@@ -53,13 +54,17 @@ impl Engine {
             return self.process_hold(kind);
         }
         if let Some(by) = &target.row.held_by {
-            let command = format!("refit release {}", target.row.id);
-            return hold(HoldKind::Held, format!("held by {by}")).command(command);
+            return self.held(ix, by);
         }
         if let Err(kind) = self.campaign_gate(campaign) {
             return self.campaign_hold(ix, kind);
         }
         self.turn_hold(ix, wall)
+    }
+
+    fn held(&self, ix: TargetIx, by: &str) -> Hold {
+        let command = format!("refit release {}", self.targets[ix.at()].row.id);
+        hold(HoldKind::Held, format!("held by {by}")).command(command)
     }
 
     /// Waves, prechecks, backoffs and caps.
@@ -385,13 +390,10 @@ impl Engine {
         wall: Wall,
         intervals: &mut BTreeMap<(ProjectIx, u32), Option<IntervalView>>,
     ) -> PlanVerdict {
-        let target = &self.targets[ix.at()];
-        let blocked = target.row.held_by.is_some()
-            || self.project_gate(target.project).is_err_and(|kind| kind == HoldKind::Credential)
-            || self.projects[target.project.at()].detail.stopped.is_some();
-        if blocked {
-            return PlanVerdict::Blocked { hold: self.pending_hold(ix, wall) };
+        if let Some(hold) = self.standing_hold(ix, wall) {
+            return PlanVerdict::Blocked { hold };
         }
+        let target = &self.targets[ix.at()];
         let key = (target.project, target.row.wave);
         let interval = intervals.entry(key).or_insert_with(|| {
             self.first_interval(target.campaign, target.project, target.row.wave, wall)
@@ -410,8 +412,44 @@ impl Engine {
         }
     }
 
+    /// What no time ends, only somebody: the first of these holds, in the documented order. Waits
+    /// for an approval are none: the plan is what gets approved.
+    fn standing_hold(&self, ix: TargetIx, wall: Wall) -> Option<Hold> {
+        let target = &self.targets[ix.at()];
+        let (campaign, project) = (target.campaign, target.project);
+        if self.is_frozen_by_file || self.thawed(campaign, project, wall).is_none() {
+            return Some(self.time_hold(ix, HoldKind::Frozen, wall));
+        }
+        if let Err(kind) = self.campaign_gate(campaign)
+            && (kind == HoldKind::CampaignRemoved
+                || self.campaigns[campaign.at()].state == Some(CampaignState::Paused))
+        {
+            return Some(self.campaign_hold(ix, kind));
+        }
+        let policy = self.settings.projects.get(&target.row.id.project);
+        let only_plans = policy.is_some_and(|policy| policy.starts == Starts::Planning)
+            && self.projects[project.at()].detail.stopped.is_none();
+        match self.project_gate(project) {
+            Err(HoldKind::ProjectStopped) if only_plans => {}
+            Err(kind @ (HoldKind::ProjectStopped | HoldKind::Credential)) => {
+                return Some(self.project_hold(ix, kind));
+            }
+            _ => {}
+        }
+        target.row.held_by.as_ref().map(|by| self.held(ix, by))
+    }
+
+    /// The first instant from `at` that no operator's freeze covers; `None` if one has no end.
+    fn thawed(&self, campaign: CampaignIx, project: ProjectIx, at: Wall) -> Option<Wall> {
+        let mut at = at;
+        while let Some(freeze) = self.operator_freeze(campaign, project, at) {
+            at = freeze.until?;
+        }
+        Some(at)
+    }
+
     /// The first interval in which the wave may start, if every wave before it ends at once: its
-    /// bakes are waited out.
+    /// bakes and operators' freezes are waited out. It opens when the wave may start in it.
     fn first_interval(
         &self,
         campaign: CampaignIx,
@@ -421,13 +459,15 @@ impl Engine {
     ) -> Option<IntervalView> {
         let detail = &self.campaigns[campaign.at()].detail;
         let calendar = self.campaigns[campaign.at()].calendars.get(&project)?;
-        let mut at = wall;
+        let mut at = self.thawed(campaign, project, wall)?;
         for earlier in detail.wave..wave {
-            at = startable(calendar, at).map(|interval| interval.open.max(at))?;
+            at = next_open(calendar, at)?;
             let bake = detail.waves.get(earlier as usize).map_or(Millis::ZERO, |wave| wave.bake);
-            at += bake;
+            at = self.thawed(campaign, project, at + bake)?;
         }
-        startable(calendar, at).map(|interval| IntervalView::from(&interval))
+        let interval = startable(calendar, at)?;
+        let open = if at > wall { interval.open.max(at) } else { interval.open };
+        Some(IntervalView { open, ..IntervalView::from(&interval) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gates a start has to pass, from the cheap global ones to the campaign's own (rules S4, S7,
 //! S8, S9). One order for deciding, for holding and for the sender's last check.
 
+use crate::model::policy::Starts;
 use crate::model::{Millis, ProjectName, Wall};
 
 use super::Engine;
@@ -71,7 +72,9 @@ impl Engine {
     pub(super) fn project_gate(&self, ix: ProjectIx) -> Result<(), HoldKind> {
         let project = &self.projects[ix.at()];
         let policy = self.settings.projects.get(&project.name);
-        if project.detail.stopped.is_some() || policy.is_none_or(|policy| !policy.starts) {
+        if project.detail.stopped.is_some()
+            || policy.is_none_or(|policy| policy.starts != Starts::On)
+        {
             return Err(HoldKind::ProjectStopped);
         }
         if matches!(project.circuit, Circuit::Open { .. }) {

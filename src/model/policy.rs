@@ -31,6 +31,17 @@ pub struct CredentialPolicy {
     pub fingerprint: Arc<str>,
 }
 
+/// Whether upgrades are really sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Starts {
+    #[default]
+    On,
+    /// Shadow mode: everything but the POST.
+    Off,
+    /// As [`Starts::Off`], in a process that only plans: its plan tells what would start.
+    Planning,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectPolicy {
     pub region: Arc<str>,
@@ -39,8 +50,7 @@ pub struct ProjectPolicy {
     pub credential: CredentialName,
     /// Host and port of the DCS endpoint: projects on one host share an `ip` limit.
     pub host: Arc<str>,
-    /// `false`: shadow mode, everything but the POST.
-    pub starts: bool,
+    pub starts: Starts,
     pub max_in_flight: u32,
     pub upgrade_rate: Rate,
     pub read_rate: Rate,

@@ -9,7 +9,7 @@ use refit::engine::{Event, Fact, TargetState};
 use refit::model::calendar::{Rule, Window};
 use refit::model::policy::{
     CampaignPolicy, CredentialPolicy, FailureBudget, MaxFailures, Membership, ProjectPolicy, Rate,
-    Retry, Select, Start, Wave, WaveSize,
+    Retry, Select, Start, Starts, Wave, WaveSize,
 };
 use refit::model::{Millis, Settings, TargetId, Wall};
 use refit::rehearse::{Host, Mischief, Setup};
@@ -166,7 +166,7 @@ fn settings() -> Settings {
         project_id: PROJECT_ID.into(),
         credential: "key".into(),
         host: "dcs.sim".into(),
-        starts: true,
+        starts: Starts::On,
         max_in_flight: 50,
         upgrade_rate: rate(600, 50),
         read_rate: rate(6_000, 100),

@@ -36,6 +36,7 @@ mod e2e_unknowns;
 mod e2e_window;
 mod engine_campaign;
 mod engine_limits;
+mod engine_plan;
 mod engine_scene;
 mod engine_submission;
 mod judge;

@@ -15,7 +15,8 @@ use crate::model::calendar::{Rule, Window};
 use crate::model::call::{PAGE_ROWS, ReadCall};
 use crate::model::policy::{
     CampaignPolicy, CredentialPolicy, FailureBudget, Glob, GroupKey, GroupLimit, MaxFailures,
-    Membership, ProjectPolicy, Rate, Retry, Select, Settings, Start, Untagged, Wave, WaveSize,
+    Membership, ProjectPolicy, Rate, Retry, Select, Settings, Start, Starts, Untagged, Wave,
+    WaveSize,
 };
 use crate::model::{
     AnswerNote, CacheMode, CurrentTask, Edition, Instance, InstanceStatus, Millis, PartVersion,
@@ -326,7 +327,7 @@ fn project(load: &Load) -> ProjectPolicy {
         project_id: "2b73a340cc2246094babe22670929d13".into(),
         credential: "key".into(),
         host: "127.0.0.1".into(),
-        starts: true,
+        starts: Starts::On,
         max_in_flight: load.max_in_flight,
         upgrade_rate: Rate {
             events: load.starts_per_minute,

@@ -20,7 +20,7 @@ use crate::model::answer::Answered;
 use crate::model::calendar::{Rule as WindowRule, Window};
 use crate::model::policy::{
     CampaignPolicy, CredentialPolicy, FailureBudget, MaxFailures, Membership, ProjectPolicy, Rate,
-    Retry, Select, Start, Wave, WaveSize,
+    Retry, Select, Start, Starts, Wave, WaveSize,
 };
 use crate::model::{
     AnswerNote, AttemptId, CacheMode, CurrentTask, Edition, Instance, InstanceStatus, Millis,
@@ -92,7 +92,7 @@ fn settings() -> Settings {
         project_id: "0".into(),
         credential: "ops".into(),
         host: "h".into(),
-        starts: true,
+        starts: Starts::On,
         max_in_flight: 10,
         upgrade_rate: rate(60),
         read_rate: rate(6_000),

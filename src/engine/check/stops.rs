@@ -7,6 +7,7 @@ use crate::engine::event::{Event, Fact};
 use crate::engine::input::Input;
 use crate::engine::order::{Command, Reply, Scope};
 use crate::engine::state::CampaignState;
+use crate::model::policy::Starts;
 use crate::model::{AttemptId, ProjectName, SubmitAnswer, TargetId};
 
 /// Uncertain or not-sent answers in a row that open a project's circuit.
@@ -78,7 +79,7 @@ impl Checker {
     fn project_stops(&self, name: &ProjectName) -> Vec<String> {
         let mut reasons = Vec::new();
         let policy = self.settings.projects.get(name);
-        if policy.is_none_or(|policy| !policy.starts) {
+        if policy.is_none_or(|policy| policy.starts != Starts::On) {
             reasons.push("starts are off in the project".into());
         }
         let Some(facts) = self.projects.get(name) else { return reasons };

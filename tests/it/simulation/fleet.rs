@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use refit::model::calendar::{Freeze, Rule, Window};
 use refit::model::policy::{
     CampaignPolicy, CredentialPolicy, FailureBudget, Glob, GroupKey, GroupLimit, MaxFailures,
-    Membership, ProjectPolicy, Rate, Retry, Select, Start, Untagged, Wave, WaveSize,
+    Membership, ProjectPolicy, Rate, Retry, Select, Start, Starts, Untagged, Wave, WaveSize,
 };
 use refit::model::{CacheMode, CampaignName, Edition, Millis, Settings};
 use refit::sim::world::{Capability, InstanceSpec, ProjectSpec, SpanRange, WorldSpec};
@@ -135,7 +135,7 @@ fn project_policy(dice: Dice, index: usize, credentials: usize) -> ProjectPolicy
         project_id: project_id(index),
         credential: format!("key{}", index % credentials).into(),
         host: "dcs.sim".into(),
-        starts: true,
+        starts: Starts::On,
         max_in_flight: dice.small(&named("cap"), 1, 20),
         upgrade_rate: Rate {
             events: dice.small(&named("rate"), 1, 30),
