@@ -1,7 +1,8 @@
 //! Places at which a test may kill the process, named and in one list.
 //!
 //! In debug builds `REFIT_FAILPOINT=name:n` kills the process with SIGKILL at the n-th hit of that
-//! point, as a power cut would: nothing is flushed, nothing unwinds. `REFIT_FAILPOINT_LOG=file`
+//! point, as a power cut would: nothing is flushed, nothing unwinds. `name:n:panic` panics there
+//! instead, as a bug would. `REFIT_FAILPOINT_LOG=file`
 //! appends the name of every point as it is hit, so that a test first learns which hits a run has
 //! and then dies at each of them. Release builds contain none of this.
 
@@ -76,10 +77,22 @@ mod armed {
     use super::Point;
 
     struct Plan {
-        /// The point to die at, and at which of its hits, counted from 1.
-        kill: Option<(Point, u64)>,
+        end: Option<End>,
         hits: AtomicU64,
         log: Option<File>,
+    }
+
+    struct End {
+        at: Point,
+        /// At which of the point's hits, counted from 1.
+        hit: u64,
+        how: Death,
+    }
+
+    #[derive(Clone, Copy)]
+    enum Death {
+        Killed,
+        Panicked,
     }
 
     static PLAN: OnceLock<Plan> = OnceLock::new();
@@ -91,14 +104,17 @@ mod armed {
             let line = format!("{}\n", point.name());
             log.write_all(line.as_bytes()).expect("a failpoint log that was opened takes lines");
         }
-        let Some((wanted, at)) = plan.kill else { return };
-        if wanted == point && plan.hits.fetch_add(1, Ordering::SeqCst) + 1 == at {
-            die();
+        let Some(end) = plan.end.as_ref().filter(|end| end.at == point) else { return };
+        if plan.hits.fetch_add(1, Ordering::SeqCst) + 1 == end.hit {
+            match end.how {
+                Death::Killed => die(),
+                Death::Panicked => panic!("a failpoint was told to panic"),
+            }
         }
     }
 
     fn from_environment() -> Plan {
-        let kill = std::env::var("REFIT_FAILPOINT").ok().map(|text| parse(&text));
+        let end = std::env::var("REFIT_FAILPOINT").ok().map(|text| parse(&text));
         let log = std::env::var_os("REFIT_FAILPOINT_LOG").map(|path| {
             OpenOptions::new()
                 .create(true)
@@ -106,16 +122,20 @@ mod armed {
                 .open(&path)
                 .expect("REFIT_FAILPOINT_LOG names a writable file")
         });
-        Plan { kill, hits: AtomicU64::new(0), log }
+        Plan { end, hits: AtomicU64::new(0), log }
     }
 
-    fn parse(text: &str) -> (Point, u64) {
-        let (name, at) = text.split_once(':').unwrap_or((text, "1"));
-        let point = Point::ALL
+    fn parse(text: &str) -> End {
+        let (text, how) = match text.strip_suffix(":panic") {
+            Some(text) => (text, Death::Panicked),
+            None => (text, Death::Killed),
+        };
+        let (name, hit) = text.split_once(':').unwrap_or((text, "1"));
+        let at = Point::ALL
             .into_iter()
             .find(|point| point.name() == name)
             .expect("REFIT_FAILPOINT names a point of the list");
-        (point, at.parse().expect("REFIT_FAILPOINT counts hits with a number"))
+        End { at, hit: hit.parse().expect("REFIT_FAILPOINT counts hits with a number"), how }
     }
 
     fn die() -> ! {

@@ -203,13 +203,12 @@ pub fn run(control: Control, context: &Context) -> Result<Exit, Failure> {
         let socket =
             Socket::open(&context.site).map_err(|none| none.into_failure(&context.site))?;
         let order = order(control, &socket, context).await?;
-        if matches!(order.command, Command::Abort { .. }) {
-            context.output.say(
-                "What the cloud already runs cannot be cancelled; it drains and is watched to its \
-                 end.",
-            );
-        }
         let reply: Reply = socket.post(ROUTE, &order).await?;
+        if matches!((&order.command, &reply), (Command::Abort { .. }, Reply::Done { .. })) {
+            context
+                .output
+                .say("What the cloud already runs cannot be cancelled: it is watched to its end.");
+        }
         show(&reply, context)
     })
 }

@@ -104,9 +104,8 @@ impl Context {
         future: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| {
-            Failure::new(Exit::StoreDamaged, "cannot start threads").because(&error)
-        })?;
+        let runtime = runtime
+            .map_err(|error| Failure::new(Exit::Bug, "cannot start threads").because(&error))?;
         runtime.block_on(future)
     }
 }
