@@ -148,7 +148,6 @@ fn attempt_row(id: AttemptId) -> AttemptRow {
         not_after: NOW,
         versions_before: Versions::default(),
         known_tasks: vec![],
-        service_task_before: None,
         cloud_intent_at: NOW,
         outcome: AttemptOutcome::Open,
         ended_at: None,

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::model::{Millis, Steady, Wall, draw};
+use crate::model::{InstanceId, Millis, Steady, Wall, draw};
 
 use super::Engine;
 use super::event::Fact;
-use super::index::{InstanceIx, ProjectIx};
+use super::index::ProjectIx;
 use super::tables::Circuit;
 
 /// Unclear answers in a row that open the circuit (design: from POST to proof).
@@ -24,16 +24,22 @@ impl Engine {
     /// An answer that proves nothing, or no answer: three in a row open the circuit.
     pub(super) fn unclear_answer(&mut self, ix: ProjectIx) {
         let project = &mut self.projects[ix.at()];
-        project.unclear_run += 1;
+        project.detail.unclear_run += 1;
         let probing = matches!(project.circuit, Circuit::HalfOpen { .. });
-        if project.unclear_run < UNCLEAR_RUN && !probing {
+        let opens = project.detail.unclear_run >= UNCLEAR_RUN || probing;
+        if opens {
+            project.detail.circuit_opened_times += 1;
+        }
+        let times = project.detail.circuit_opened_times;
+        self.touch_project(ix);
+        if !opens {
             return;
         }
-        project.circuit_opened_times += 1;
-        let times = project.circuit_opened_times;
         let until = self.now + self.project_backoff(ix, "circuit", times);
-        self.projects[ix.at()].circuit = Circuit::Open { until };
         let wall = self.wall_at(until);
+        let project = &mut self.projects[ix.at()];
+        project.circuit = Circuit::Open { until };
+        project.detail.circuit_until = Some(wall);
         self.record_project(ix, Fact::CircuitOpened { until: wall });
         self.wake_project(ix, until);
         self.gate_changed();
@@ -41,22 +47,26 @@ impl Engine {
 
     /// An answer that is clear, whatever it says.
     pub(super) fn clear_answer(&mut self, ix: ProjectIx) {
-        let project = &mut self.projects[ix.at()];
-        project.unclear_run = 0;
-        if project.detail.backoff_count > 0 {
-            project.detail.backoff_count = 0;
-            project.detail.backoff_until = None;
+        let detail = &mut self.projects[ix.at()].detail;
+        if detail.unclear_run > 0 || detail.backoff_count > 0 {
+            detail.unclear_run = 0;
+            detail.backoff_count = 0;
+            detail.backoff_until = None;
             self.touch_project(ix);
         }
     }
 
     /// The cloud accepted an upgrade: the circuit closes.
     pub(super) fn circuit_proved(&mut self, ix: ProjectIx) {
-        let project = &mut self.projects[ix.at()];
-        project.circuit_opened_times = 0;
-        project.forbidden.clear();
-        if project.circuit != Circuit::Closed {
-            project.circuit = Circuit::Closed;
+        let detail = &mut self.projects[ix.at()].detail;
+        if detail.circuit_opened_times > 0 || !detail.forbidden.is_empty() {
+            detail.circuit_opened_times = 0;
+            detail.circuit_until = None;
+            detail.forbidden.clear();
+            self.touch_project(ix);
+        }
+        if self.projects[ix.at()].circuit != Circuit::Closed {
+            self.projects[ix.at()].circuit = Circuit::Closed;
             self.record_project(ix, Fact::CircuitClosed);
             self.gate_changed();
         }
@@ -97,14 +107,14 @@ impl Engine {
     }
 
     /// 403 for one instance; three instances in a row stop the project.
-    pub(super) fn forbidden(&mut self, ix: ProjectIx, instance: InstanceIx) {
-        let project = &mut self.projects[ix.at()];
-        if project.forbidden.last() != Some(&instance) {
-            project.forbidden.push(instance);
+    pub(super) fn forbidden(&mut self, ix: ProjectIx, instance: InstanceId) {
+        let forbidden = &mut self.projects[ix.at()].detail.forbidden;
+        if forbidden.last() != Some(&instance) {
+            forbidden.push(instance);
         }
-        project.detail.forbidden_run = project.forbidden.len() as u32;
+        let run = forbidden.len();
         self.touch_project(ix);
-        if self.projects[ix.at()].forbidden.len() >= FORBIDDEN_RUN {
+        if run >= FORBIDDEN_RUN {
             self.stop_project(ix, "403 for three instances in a row: check the permissions");
         }
     }
@@ -125,9 +135,7 @@ impl Engine {
         if self.projects[ix.at()].detail.stopped.take().is_none() {
             return false;
         }
-        let project = &mut self.projects[ix.at()];
-        project.forbidden.clear();
-        project.detail.forbidden_run = 0;
+        self.projects[ix.at()].detail.forbidden.clear();
         self.touch_project(ix);
         self.record_project(ix, Fact::ProjectResumed);
         self.gate_changed();

@@ -119,7 +119,15 @@ impl Engine {
         campaign.budget_dirty |= before.strike != after.strike || after.state.is_terminal();
         let project = &mut self.projects[project_ix.at()];
         add(&mut project.occupied, before.occupies, after.occupies);
-        add(&mut project.preparing, before.preparing, after.preparing);
+        match (before.preparing, after.preparing) {
+            (false, true) => {
+                project.preparing.insert(ix);
+            }
+            (true, false) => {
+                project.preparing.remove(&ix);
+            }
+            _ => {}
+        }
         match (before.state.is_in_flight(), after.state.is_in_flight()) {
             (false, true) => {
                 project.in_flight.insert(ix);

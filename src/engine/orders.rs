@@ -242,7 +242,10 @@ impl Engine {
             return not_now(format!("{id} is {state}: this verdict does not fit"));
         }
         match &verdict {
-            Verdict::Applied { task: Some(task) } => self.resolve_running(ix, task.clone()),
+            Verdict::Applied { task: Some(task) } => {
+                self.enter_running(ix, task.clone());
+                self.begin_watching(ix);
+            }
             Verdict::Applied { task: None } => {
                 self.attempt_applied(ix, None);
                 self.edit(ix, |target| target.row.needs_operator = None);
@@ -258,22 +261,6 @@ impl Engine {
             Verdict::Failed => self.fail(ix, Reason::Operator),
         }
         changed(format!("{id} is {}", self.targets[ix.at()].row.state))
-    }
-
-    fn resolve_running(&mut self, ix: TargetIx, task: crate::model::TaskId) {
-        let wall = self.wall;
-        self.attempt_applied(ix, Some(task.clone()));
-        self.edit(ix, |target| {
-            target.row.state = TargetState::Running;
-            target.row.entered_at = wall;
-            target.row.task = Some(task);
-            target.row.needs_operator = None;
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.running_since = Some(wall);
-                flight.word = None;
-            }
-        });
-        self.begin_watching(ix);
     }
 
     fn resolve_succeeded(&mut self, ix: TargetIx) {
@@ -349,6 +336,7 @@ impl Engine {
             return not_now(format!("campaign {other} is upgrading this instance now"));
         }
         self.reopen_round(ix);
+        self.unend_wave(ix);
         if campaign_state == Some(CampaignState::Completed) {
             self.campaigns[campaign.at()].state = Some(CampaignState::Running);
             self.touch_campaign(campaign);

@@ -96,7 +96,7 @@ impl Engine {
             }
             _ if instance.is_idle() => {
                 self.edit(ix, |target| target.row.detail.not_running_at = None);
-                self.arm(ix);
+                self.arm(ix, instance.service_task_id.clone());
             }
             _ => {
                 let word = busy_word(instance);

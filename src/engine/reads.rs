@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::model::answer::Answered;
-use crate::model::call::{INSTANCE_TASK_ROWS, PAGE_ROWS};
+use crate::model::call::PAGE_ROWS;
 use crate::model::{AnswerNote, Millis, ReadAnswer, ReadCall, ReadFailure, Steady, Wall, draw};
 
 use super::Engine;
@@ -28,6 +28,10 @@ const WATCH_SHARE: u32 = 5;
 
 /// An empty queue of at most this capacity keeps its memory.
 const KEPT_CAPACITY: usize = 4_096;
+
+/// An instance's tasks since its intent that a watch goes through at most: ours is among the first,
+/// and a page may be as short as a single row (API facts, section 8 no. 10).
+const WATCHED_ROWS_MAX: usize = 100;
 
 /// The first wait after a failed read; doubles up to `READ_BACKOFF_MAX`.
 const READ_BACKOFF: Millis = Millis::from_secs(1);
@@ -391,18 +395,15 @@ impl Engine {
                 self.look_brought(target, |look| look.versions = Some(versions));
             }
             (Purpose::LookTasks { target, offset }, ReadAnswer::Tasks { tasks, rows }) => {
-                if rows >= INSTANCE_TASK_ROWS && offset + rows < PAGE_ROWS {
-                    self.look_tasks_more(target, tasks);
+                let is_news = self.look_tasks_brought(target, tasks);
+                if is_news && offset + rows < PAGE_ROWS {
                     self.want(project, Purpose::LookTasks { target, offset: offset + rows });
                 } else {
-                    self.look_brought(target, |look| {
-                        look.tasks.extend(tasks);
-                        look.tasks_done = true;
-                    });
+                    self.look_brought(target, |look| look.tasks_done = true);
                 }
             }
             (Purpose::Watch { target, offset }, ReadAnswer::Tasks { tasks, rows }) => {
-                let more = rows >= INSTANCE_TASK_ROWS && offset + rows < PAGE_ROWS;
+                let more = rows > 0 && offset + rows < WATCHED_ROWS_MAX;
                 self.watched_tasks(target, offset + rows, &tasks, more);
             }
             (Purpose::VerifyVersions(target), ReadAnswer::Versions(versions)) => {

@@ -84,10 +84,18 @@ impl Engine {
         });
     }
 
-    pub(super) fn look_tasks_more(&mut self, ix: TargetIx, tasks: Vec<Task>) {
-        if let Some(look) = &mut self.targets[ix.at()].look {
-            look.tasks.extend(tasks);
+    /// Takes in one page of the tasks, and says whether it brought any that was not there yet. Only
+    /// a page that does not is the last: nobody knows how many rows the cloud puts on one at most
+    /// (API facts, section 8 no. 10).
+    pub(super) fn look_tasks_brought(&mut self, ix: TargetIx, tasks: Vec<Task>) -> bool {
+        let Some(look) = &mut self.targets[ix.at()].look else { return false };
+        let known = look.tasks.len();
+        for task in tasks {
+            if !look.tasks.iter().any(|seen| seen.id == task.id) {
+                look.tasks.push(task);
+            }
         }
+        look.tasks.len() > known
     }
 
     pub(super) fn look_brought(&mut self, ix: TargetIx, note: impl FnOnce(&mut LookInProgress)) {
@@ -134,6 +142,9 @@ impl Engine {
         self.edit(ix, |target| {
             target.row.detail.versions = Some(shared);
             target.row.detail.versions_at = Some(wall);
+            if let Some(flight) = &mut target.row.detail.flight {
+                flight.gone_looks = 0;
+            }
         });
         match candidates.as_slice() {
             [task] => self.adopt(ix, task.clone()),
@@ -177,9 +188,7 @@ impl Engine {
         let mut ids: Vec<TaskId> = found.into_iter().map(|task| task.id.clone()).collect();
         let service = instance.service_task_id.as_ref().filter(|id| {
             // Listed, it has been judged above.
-            instance.service_upgrade
-                && attempt.service_task_before.as_ref() != Some(id)
-                && !tasks.iter().any(|task| task.id == **id)
+            !attempt.known_tasks.contains(id) && !tasks.iter().any(|task| task.id == **id)
         });
         ids.extend(service.cloned());
         ids
@@ -204,18 +213,7 @@ impl Engine {
     }
 
     fn adopt(&mut self, ix: TargetIx, task: TaskId) {
-        let wall = self.wall;
-        self.attempt_applied(ix, Some(task.clone()));
-        self.edit(ix, |target| {
-            target.row.state = TargetState::Running;
-            target.row.entered_at = wall;
-            target.row.task = Some(task.clone());
-            target.row.needs_operator = None;
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.running_since = Some(wall);
-                flight.word = None;
-            }
-        });
+        self.enter_running(ix, task.clone());
         self.record_target(ix, Fact::Adopted { task });
         self.begin_watching(ix);
     }

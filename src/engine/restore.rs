@@ -10,7 +10,7 @@ use super::Engine;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::quota::Bucket;
 use super::rows::{CampaignRow, CredentialRow, InstanceRow, ProjectRow, Rows, TargetRow};
-use super::tables::WaveCounts;
+use super::tables::{Circuit, WaveCounts};
 use crate::model::{CacheMode, Millis};
 
 /// Between two full sweeps, as long as the last one is known.
@@ -90,9 +90,14 @@ impl Engine {
             self.projects[ix.at()].reads = reads;
         }
         let swept = row.detail.swept_at.map(|at| self.steady_at(at));
+        let circuit =
+            row.detail.circuit_until.map(|at| Circuit::Open { until: self.steady_at(at) });
         let project = &mut self.projects[ix.at()];
         project.sweep_due = swept.map_or(now, |at| at + SWEEP_EVERY);
         project.detail = row.detail;
+        if let Some(circuit) = circuit {
+            project.circuit = circuit;
+        }
     }
 
     fn sharers(&self, ix: ProjectIx, scope: LimitScope) -> u32 {

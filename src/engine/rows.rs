@@ -182,9 +182,9 @@ pub struct AttemptRow {
     pub intent_at: Wall,
     pub not_after: Wall,
     pub versions_before: Versions,
-    /// Tasks of the instance that were there before.
+    /// Tasks of the instance that were there before: the one that the last look showed as its
+    /// `service_task_id`, and what task lists show to be older than the intent.
     pub known_tasks: Vec<TaskId>,
-    pub service_task_before: Option<TaskId>,
     /// T0 on the cloud's clock.
     pub cloud_intent_at: Wall,
     pub outcome: AttemptOutcome,
@@ -262,7 +262,14 @@ pub struct ProjectDetail {
     /// The project's own backoff after answers that never reached the cloud.
     pub backoff_until: Option<Wall>,
     pub backoff_count: u32,
-    pub forbidden_run: u32,
+    /// While the circuit is not closed: the end of its backoff, which may have passed.
+    pub circuit_until: Option<Wall>,
+    /// Times in a row that the circuit opened: its backoff doubles with each.
+    pub circuit_opened_times: u32,
+    /// Uncertain or not-sent answers in a row.
+    pub unclear_run: u32,
+    /// Instances in a row that were answered 403.
+    pub forbidden: Vec<InstanceId>,
     pub watch: WatchStrategy,
     pub watch_probed_at: Option<Wall>,
     /// Our user id, learned from the first accepted task.

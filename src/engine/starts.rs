@@ -5,7 +5,7 @@
 //! commits the intent (rules S2, S5, S6, S10).
 
 use crate::model::policy::MaxFailures;
-use crate::model::{Millis, Steady, UpgradeBody};
+use crate::model::{Millis, Steady, TaskId, UpgradeBody};
 
 use super::Engine;
 use super::event::Fact;
@@ -17,7 +17,7 @@ use super::ready::QueueKey;
 use super::request::{Request, Submit};
 use super::rows::{AttemptOutcome, AttemptRow};
 use super::state::TargetState;
-use super::tables::{Circuit, Preparing};
+use super::tables::{Armed, Circuit, Preparing, Renewal};
 use super::timers::Timer;
 
 /// A look proves idleness for this long (rule S10).
@@ -39,25 +39,47 @@ impl Engine {
         self.prepare_more(ix);
     }
 
-    /// Prepared targets whose gate has closed, or whose look is too old, give their slot back.
+    /// Targets give their slot back whose gate has closed, whose look is too old, or whose reads
+    /// cannot run: others, perhaps of another project, may use it meanwhile.
     fn release_spoilt(&mut self, ix: ProjectIx) {
-        let project_open = self.project_gate(ix).is_ok() && self.process_gate().is_ok();
-        let armed: Vec<TargetIx> = self.projects[ix.at()].armed.iter().copied().collect();
+        let is_open = self.project_gate(ix).is_ok() && self.process_gate().is_ok();
+        if !is_open || !self.may_read(ix) {
+            let preparing: Vec<TargetIx> =
+                self.projects[ix.at()].preparing.iter().copied().collect();
+            for target in preparing {
+                let is_armed = matches!(self.targets[target.at()].preparing, Preparing::Armed(_));
+                if !is_open || !is_armed {
+                    self.unprepare(target);
+                }
+            }
+        }
+        let armed: Vec<TargetIx> =
+            self.projects[ix.at()].armed.iter().map(|armed| armed.target).collect();
         for target in armed {
             let Preparing::Armed(at) = self.targets[target.at()].preparing else { continue };
             let is_old = self.now - at >= LOOK_LASTS;
-            if !project_open || is_old || self.is_overbooked(target) || !self.may_prepare(target) {
+            if is_old || self.is_overbooked(target) || !self.may_prepare(target) {
                 self.unprepare(target);
             }
         }
         let targets = &self.targets;
-        self.projects[ix.at()]
-            .armed
-            .retain(|target| matches!(targets[target.at()].preparing, Preparing::Armed(_)));
+        let is_armed = |ix: TargetIx| matches!(targets[ix.at()].preparing, Preparing::Armed(_));
+        self.projects[ix.at()].armed.retain(|armed| is_armed(armed.target));
         let oldest = self.projects[ix.at()].armed.front();
-        if let Some(Preparing::Armed(at)) = oldest.map(|ix| self.targets[ix.at()].preparing) {
+        if let Some(Preparing::Armed(at)) =
+            oldest.map(|armed| self.targets[armed.target.at()].preparing)
+        {
             self.wake_project(ix, at + LOOK_LASTS);
         }
+    }
+
+    /// Whether reads of the project can be begun, sooner or later in the order of their turn.
+    fn may_read(&self, ix: ProjectIx) -> bool {
+        let project = &self.projects[ix.at()];
+        let credential = &self.credentials[project.credential.at()];
+        credential.stopped.is_none()
+            && credential.renewal != Renewal::UnderWay
+            && project.reads.paused_until(self.now).is_none()
     }
 
     /// A reload has lowered a cap below what is in flight and prepared.
@@ -89,8 +111,9 @@ impl Engine {
     }
 
     fn start_armed(&mut self, ix: ProjectIx) {
-        let armed: Vec<TargetIx> = self.projects[ix.at()].armed.iter().copied().collect();
-        for target in armed {
+        let all: Vec<Armed> = self.projects[ix.at()].armed.iter().cloned().collect();
+        for armed in all {
+            let target = armed.target;
             if self.project_backoff_until(ix).is_some() || !self.credential_has_room(ix) {
                 break;
             }
@@ -100,6 +123,11 @@ impl Engine {
             if !self.circuit_lets_through(ix) {
                 break;
             }
+            // The token is drawn last: it is lost if nothing is sent.
+            let Some(body) = self.body_for(target) else {
+                self.doubt_own_versions(target);
+                continue;
+            };
             let now = self.now;
             if !self.projects[ix.at()].starts.draw(now) {
                 let at = self.projects[ix.at()].starts.next_at(now).max(now + Millis(1));
@@ -107,9 +135,20 @@ impl Engine {
                 break;
             }
             self.touch_project(ix);
-            self.projects[ix.at()].armed.retain(|&other| other != target);
-            self.commit_intent(target);
+            self.projects[ix.at()].armed.retain(|other| other.target != target);
+            self.commit_intent(armed, body);
         }
+    }
+
+    /// What was read of its versions leaves nothing to ask for, after a reload perhaps: they are
+    /// read again, and that gives the verdict.
+    fn doubt_own_versions(&mut self, ix: TargetIx) {
+        self.edit(ix, |target| {
+            target.row.detail.versions_at = None;
+            target.verdict_read = false;
+            target.preparing = Preparing::No;
+        });
+        self.want_verdict(ix);
     }
 
     /// After the circuit's backoff one start may go, once a read succeeded.
@@ -150,7 +189,7 @@ impl Engine {
         if self.project_gate(ix).is_err()
             || self.process_gate().is_err()
             || self.is_frozen_by_file
-            || self.credentials[self.projects[ix.at()].credential.at()].stopped.is_some()
+            || !self.may_read(ix)
         {
             return;
         }
@@ -164,7 +203,7 @@ impl Engine {
         if matches!(self.projects[ix.at()].circuit, Circuit::HalfOpen { .. }) {
             tokens = tokens.min(1);
         }
-        while self.projects[ix.at()].preparing < tokens {
+        while self.projects[ix.at()].preparing.len() < tokens as usize {
             match self.next_candidate(ix) {
                 Some(target) => self.prepare(target),
                 None => return,
@@ -254,25 +293,25 @@ impl Engine {
 
     /// The last look was good: the target waits for its token. The look may have waited long for
     /// its turn, and the version answer grown too old meanwhile.
-    pub(super) fn arm(&mut self, ix: TargetIx) {
+    pub(super) fn arm(&mut self, ix: TargetIx, known_task: Option<TaskId>) {
         if !self.has_fresh_versions(ix) {
             return self.prepare(ix);
         }
         let now = self.now;
         self.edit(ix, |target| target.preparing = Preparing::Armed(now));
         let project = self.targets[ix.at()].project;
-        self.projects[project.at()].armed.push_back(ix);
+        self.projects[project.at()].armed.push_back(Armed { target: ix, known_task });
         self.wake_project(project, now + LOOK_LASTS);
     }
 
-    fn commit_intent(&mut self, ix: TargetIx) {
-        let (wall, now) = (self.wall, self.now);
-        let Some(body) = self.body_for(ix) else { return self.unprepare(ix) };
+    fn commit_intent(&mut self, armed: Armed, body: UpgradeBody) {
+        let (ix, wall) = (armed.target, self.wall);
         let target = &self.targets[ix.at()];
         let project = target.project;
         let interval = self.campaigns[target.campaign.at()].calendars[&project].interval.as_ref();
         let starts_until = interval.map_or(wall, |interval| interval.starts_until());
         let not_after = (wall + TICKET_LASTS).min(starts_until);
+        assert!(wall <= not_after, "the gate lets nothing through after the last start");
         let skew = self.projects[project.at()].skew.unwrap_or_default();
         self.edit(ix, |target| {
             let row = &mut target.row;
@@ -292,8 +331,7 @@ impl Engine {
             intent_at: wall,
             not_after,
             versions_before: versions.clone(),
-            known_tasks: Vec::new(),
-            service_task_before: None,
+            known_tasks: armed.known_task.into_iter().collect(),
             cloud_intent_at: wall + skew,
             outcome: AttemptOutcome::Open,
             ended_at: None,
@@ -312,7 +350,6 @@ impl Engine {
         self.sending.insert(ix, generation);
         self.record_target(ix, Fact::Intent { body, not_after, versions, known_tasks });
         self.out.requests.push(Request::Submit(submit));
-        debug_assert!(submit_in_time(now, self.steady_at(not_after)));
     }
 
     pub(super) fn attempt_id(&self, ix: TargetIx) -> crate::model::AttemptId {
@@ -358,9 +395,4 @@ impl Engine {
         }
         None
     }
-}
-
-/// A ticket is never issued after its own end.
-fn submit_in_time(now: Steady, not_after: Steady) -> bool {
-    now <= not_after
 }

@@ -85,7 +85,7 @@ impl Engine {
             }
             SubmitAnswer::Forbidden => {
                 self.record_rejection(ix, Reason::Forbidden, note);
-                let instance = self.targets[ix.at()].instance;
+                let instance = self.targets[ix.at()].row.id.instance.clone();
                 self.forbidden(project, instance);
             }
             SubmitAnswer::CapabilityAbsent => {
@@ -106,19 +106,9 @@ impl Engine {
     }
 
     fn accepted(&mut self, ix: TargetIx, task: TaskId, note: AnswerNote, late: bool) {
-        let wall = self.wall;
         let project = self.targets[ix.at()].project;
         self.circuit_proved(project);
-        self.attempt_applied(ix, Some(task.clone()));
-        self.edit(ix, |target| {
-            target.row.state = TargetState::Running;
-            target.row.entered_at = wall;
-            target.row.task = Some(task.clone());
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.running_since = Some(wall);
-                flight.word = None;
-            }
-        });
+        self.enter_running(ix, task.clone());
         self.end_code_run(ix);
         self.record_target(ix, Fact::Accepted { task, late, note });
         self.begin_watching(ix);

@@ -48,6 +48,14 @@ pub(super) enum Preparing {
     Armed(Steady),
 }
 
+/// A target whose last look was good.
+#[derive(Debug, Clone)]
+pub(super) struct Armed {
+    pub(super) target: TargetIx,
+    /// The `service_task_id` that the look showed: an old upgrade's, and not ours.
+    pub(super) known_task: Option<TaskId>,
+}
+
 /// What one look at an uncertain attempt has brought so far.
 #[derive(Debug)]
 pub(super) struct LookInProgress {
@@ -178,15 +186,10 @@ pub(super) struct Project {
     pub(super) queue: ReadQueue,
     pub(super) occupied: u32,
     pub(super) in_flight: BTreeSet<TargetIx>,
-    pub(super) preparing: u32,
+    pub(super) preparing: BTreeSet<TargetIx>,
     /// Looked at and waiting for a token, in order.
-    pub(super) armed: VecDeque<TargetIx>,
+    pub(super) armed: VecDeque<Armed>,
     pub(super) circuit: Circuit,
-    /// Uncertain or not-sent answers in a row.
-    pub(super) unclear_run: u32,
-    pub(super) circuit_opened_times: u32,
-    /// Instances in a row that were answered 403.
-    pub(super) forbidden: Vec<InstanceIx>,
     /// Cloud clock minus ours, once an answer told it.
     pub(super) skew: Option<Millis>,
     pub(super) sweep: Option<Sweep>,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::call::PAGE_ROWS;
-use crate::model::{Instance, Millis, ReadCall, Steady, Task, TaskStatus, draw};
+use crate::model::{Instance, Millis, ReadCall, Steady, Task, TaskId, TaskStatus, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -41,6 +41,22 @@ const EARLY_SLOWDOWN: i64 = 20;
 const OPERATOR_TIMEOUTS: i64 = 4;
 
 impl Engine {
+    /// The cloud has applied the attempt, as this task.
+    pub(super) fn enter_running(&mut self, ix: TargetIx, task: TaskId) {
+        let wall = self.wall;
+        self.attempt_applied(ix, Some(task.clone()));
+        self.edit(ix, |target| {
+            target.row.state = TargetState::Running;
+            target.row.entered_at = wall;
+            target.row.task = Some(task);
+            target.row.needs_operator = None;
+            if let Some(flight) = &mut target.row.detail.flight {
+                flight.running_since = Some(wall);
+                flight.word = None;
+            }
+        });
+    }
+
     /// The task is known: watch it to its end.
     pub(super) fn begin_watching(&mut self, ix: TargetIx) {
         self.schedule_overdue(ix);

@@ -65,6 +65,19 @@ impl Engine {
         until <= wall
     }
 
+    /// A target of the open wave is pending again: the wave has not ended, and bakes anew once it has
+    /// (rule S7).
+    pub(super) fn unend_wave(&mut self, ix: TargetIx) {
+        let target = &self.targets[ix.at()];
+        let (campaign, wave) = (target.campaign, target.row.wave);
+        let detail = &mut self.campaigns[campaign.at()].detail;
+        if detail.wave == wave && detail.wave_ended_at.is_some() {
+            detail.wave_ended_at = None;
+            detail.bake_until = None;
+            self.touch_campaign(campaign);
+        }
+    }
+
     pub(super) fn open_next_wave(&mut self, ix: CampaignIx) {
         let detail = &mut self.campaigns[ix.at()].detail;
         detail.wave += 1;

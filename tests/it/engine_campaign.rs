@@ -60,6 +60,34 @@ fn waves_with_bake_stop_at_a_failure_until_somebody_acknowledges_it() {
     scene.expect_sound();
 }
 
+#[test]
+fn waves_with_bake_bake_anew_after_a_retry() {
+    let mut scene = Scene::new(6, |draft| {
+        canary(draft);
+        draft.campaign().waves[0].size = WaveSize::Count(2);
+        for instance in &mut draft.instances {
+            instance.outcomes = vec![Outcome::Failed, Outcome::Success];
+        }
+    });
+    scene.run_to(|fact| matches!(fact, Fact::Paused { cause: PauseCause::WaveFailed, .. }));
+    let failed: Vec<_> =
+        scene.host.store().targets().map(|row| (row.id.clone(), row.state)).collect();
+    let mut failed = failed.into_iter().filter(|(_, state)| *state == TargetState::Failed);
+    let (target, _) = failed.next().expect("the canary fails");
+    scene.host.order(Command::Resume { scope: ResumeScope::Campaign("c".into()) });
+    scene.run_to(|fact| matches!(fact, Fact::BakeStarted { .. }));
+    scene.run_for(Millis::from_mins(20), |_| false);
+    let reply = scene.host.order(Command::Retry { target });
+    assert!(matches!(reply, Some(Reply::Done { changed: true, .. })), "{reply:?}");
+    scene.run();
+    let baked = scene.events(|fact| matches!(fact, Fact::BakeStarted { .. }));
+    assert_eq!(baked.len(), 2, "what was retried is watched again");
+    let Fact::BakeStarted { until, .. } = baked[1].fact else { unreachable!("filtered") };
+    let opened = scene.events(|fact| matches!(fact, Fact::WaveOpened { wave: 1, .. }));
+    assert!(opened[0].at >= until);
+    scene.expect_sound();
+}
+
 fn doomed(budget: FailureBudget) -> Scene {
     let mut scene = Scene::new(12, |draft| {
         draft.campaign().failure_budget = budget;

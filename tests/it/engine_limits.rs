@@ -7,6 +7,7 @@ use refit::engine::{Fact, TargetState};
 use refit::model::policy::{GroupKey, GroupLimit, Rate, Untagged};
 use refit::model::{Millis, Wall};
 use refit::rehearse::Act;
+use refit::sim::world::{CallFilter, CallKind, Decision, Script, Step};
 
 use crate::engine_scene::{Draft, Scene};
 
@@ -125,6 +126,30 @@ fn learned_429_limits_bind_at_four_fifths_and_outlive_the_process() {
         assert!(within <= 8, "{within} starts in a minute");
     }
     assert_eq!(scene.count(TargetState::Succeeded), 20);
+    scene.expect_sound();
+}
+
+#[test]
+fn a_project_whose_reads_are_refused_keeps_no_slot_from_another() {
+    let mut scene = Scene::new(1, |draft| {
+        draft.with_neighbours(3);
+        draft.campaign().max_in_flight = 1;
+        let wait = Some("3000".into());
+        draft.faults.scripts.push(Script {
+            calls: CallFilter::Only(CallKind::Show),
+            project: Some("p".into()),
+            steps: vec![Step { retry_after: wait, ..Step::from(Decision::Throttled) }],
+            ..Script::default()
+        });
+    });
+    scene.run();
+    let starts = scene.events(|fact| matches!(fact, Fact::Intent { .. }));
+    let projects: Vec<&str> =
+        starts.iter().map(|event| event.project.as_ref().expect("of a target").as_str()).collect();
+    assert_eq!(projects, ["q", "q", "q", "p"]);
+    let paused = scene.events(|fact| matches!(fact, Fact::QuotaPaused { .. }));
+    assert!(paused[0].at < starts[2].at, "no read of the project was refused meanwhile");
+    assert_eq!(scene.count(TargetState::Succeeded), 4);
     scene.expect_sound();
 }
 

@@ -25,10 +25,13 @@ pub const BEGIN: Wall = Wall(1_772_406_000_000);
 const STEPS_MAX: u64 = 200_000;
 
 const PROJECT_ID: &str = "00000000000000000000000000000001";
+const NEIGHBOUR_ID: &str = "00000000000000000000000000000002";
 
 pub struct Draft {
     pub settings: Settings,
     pub instances: Vec<InstanceSpec>,
+    /// Those of a second project `q`, which is there only if it has any.
+    pub neighbours: Vec<InstanceSpec>,
     pub knobs: Knobs,
     pub faults: FaultProfile,
     pub mischief: Mischief,
@@ -41,6 +44,18 @@ impl Draft {
 
     pub fn project(&mut self) -> &mut ProjectPolicy {
         self.settings.projects.get_mut(&"p".into()).expect("every draft has it")
+    }
+
+    /// A second project like the first, in the same campaign.
+    pub fn with_neighbours(&mut self, count: usize) {
+        self.neighbours = cache(count, "neighbour");
+        let mut policy = self.project().clone();
+        policy.project_id = NEIGHBOUR_ID.into();
+        policy.credential = "other".into();
+        let credential = CredentialPolicy { renewable: false, fingerprint: "g".into() };
+        self.settings.credentials.insert("other".into(), credential);
+        self.settings.projects.insert("q".into(), policy);
+        self.campaign().projects = vec!["p".into(), "q".into()];
     }
 
     /// What happens to the first, second, … upgrade call of each instance.
@@ -60,15 +75,10 @@ pub struct Scene {
 impl Scene {
     /// `count` instances, all alike but for the change.
     pub fn new(count: usize, change: impl FnOnce(&mut Draft)) -> Scene {
-        let instances = (0..count)
-            .map(|number| InstanceSpec {
-                name: format!("cache-{number}").into(),
-                ..InstanceSpec::default()
-            })
-            .collect();
         let mut draft = Draft {
             settings: settings(),
-            instances,
+            instances: cache(count, "cache"),
+            neighbours: Vec::new(),
             knobs: Knobs::default(),
             faults: FaultProfile::calm(),
             mischief: Mischief::default(),
@@ -79,18 +89,10 @@ impl Scene {
             name: "scene".into(),
             latency: fixed(Millis(100)),
             takes: fixed(Millis::from_mins(5)),
-            projects: vec![ProjectSpec {
-                name: "p".into(),
-                id: PROJECT_ID.into(),
-                region: "sim-1".into(),
-                user_id: "u".into(),
-                access_keys: Vec::new(),
-                users: Vec::new(),
-                agency: false,
-                upgrade_call: Capability::Present,
-                limits: Vec::new(),
-                instances: draft.instances,
-            }],
+            projects: vec![
+                project("p", PROJECT_ID, draft.instances),
+                project("q", NEIGHBOUR_ID, draft.neighbours),
+            ],
         };
         let host = Host::new(Setup {
             world: World::new(world, draft.knobs, draft.faults, 1),
@@ -156,6 +158,29 @@ impl Scene {
         assert_eq!(self.host.violations(), []);
         assert_eq!(self.host.recount(), []);
         assert!(self.host.problems().is_empty(), "{:?}", self.host.problems());
+    }
+}
+
+fn cache(count: usize, name: &str) -> Vec<InstanceSpec> {
+    let spec = |number| InstanceSpec {
+        name: format!("{name}-{number}").into(),
+        ..InstanceSpec::default()
+    };
+    (0..count).map(spec).collect()
+}
+
+fn project(name: &str, id: &str, instances: Vec<InstanceSpec>) -> ProjectSpec {
+    ProjectSpec {
+        name: name.into(),
+        id: id.into(),
+        region: "sim-1".into(),
+        user_id: "u".into(),
+        access_keys: Vec::new(),
+        users: Vec::new(),
+        agency: false,
+        upgrade_call: Capability::Present,
+        limits: Vec::new(),
+        instances,
     }
 }
 

@@ -141,6 +141,26 @@ fn the_circuit_opens_after_three_unclear_answers_and_an_accepted_start_closes_it
 }
 
 #[test]
+fn an_open_circuit_survives_a_restart() {
+    let mut scene = Scene::new(6, |draft| {
+        draft.script(&[Decision::DropBeforeApply, Decision::Ok]);
+        draft.campaign().max_in_flight = 3;
+    });
+    scene.run_to(|fact| matches!(fact, Fact::CircuitOpened { .. }));
+    let opened = scene.events(|fact| matches!(fact, Fact::CircuitOpened { .. }));
+    let Fact::CircuitOpened { until } = opened[0].fact else { unreachable!("filtered") };
+    let before = scene.intents().len();
+    let now = scene.host.now();
+    assert!(until > now + Millis::from_secs(1), "it opens for too short a time to be tried");
+    scene.host.arrange(now, Act::Crash { back_after: Millis(1) });
+    scene.run();
+    let intents = scene.intents();
+    assert!(intents[before] >= until, "a start at {:?}, before {until:?}", intents[before]);
+    assert_eq!(scene.count(TargetState::Succeeded), 6);
+    scene.expect_sound();
+}
+
+#[test]
 fn project_backoff_follows_answers_that_never_reached_the_cloud() {
     let mut scene = Scene::new(4, |draft| {
         draft.project().max_in_flight = 1;

@@ -150,17 +150,15 @@ fn outcome() -> impl Strategy<Value = AttemptOutcome> {
 fn attempt() -> impl Strategy<Value = AttemptRow> {
     let id = (target_id(), any::<u32>(), any::<u32>());
     let body = (of(text()), of(text()));
-    let tasks = (vec(task(), 0..3), of(task()));
-    (id, body, vec(wall(), 3), versions(), tasks, outcome()).prop_map(
-        |((target, round, number), (engine, proxy), at, versions_before, tasks, outcome)| {
+    (id, body, vec(wall(), 3), versions(), vec(task(), 0..3), outcome()).prop_map(
+        |((target, round, number), (engine, proxy), at, versions_before, known_tasks, outcome)| {
             AttemptRow {
                 id: AttemptId { target, round, number },
                 body: UpgradeBody { engine, proxy },
                 intent_at: at[0],
                 not_after: at[1],
                 versions_before,
-                known_tasks: tasks.0,
-                service_task_before: tasks.1,
+                known_tasks,
                 cloud_intent_at: at[2],
                 outcome,
                 ended_at: None,

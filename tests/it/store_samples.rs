@@ -75,7 +75,6 @@ pub fn attempt(id: AttemptId, outcome: AttemptOutcome, ended_at: Option<Wall>) -
         not_after: NOW,
         versions_before: Versions::default(),
         known_tasks: vec![],
-        service_task_before: None,
         cloud_intent_at: NOW,
         outcome,
         ended_at,

@@ -346,7 +346,6 @@ impl Scene {
             not_after,
             versions_before: versions("6.0.1"),
             known_tasks: Vec::new(),
-            service_task_before: None,
             cloud_intent_at: self.wall(),
             outcome: AttemptOutcome::Open,
             ended_at: None,

@@ -100,6 +100,7 @@ impl Checker {
             if *round != before + 1 {
                 self.violate(Rule::S11, event.seq, format!("round {round} follows {before}"));
             }
+            self.unbake(target);
         }
     }
 

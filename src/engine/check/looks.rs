@@ -110,9 +110,7 @@ fn unclean(
         return Some("the instance was not idle".into());
     }
     let service_task = shown.what.service_task_id.as_ref();
-    if service_task.is_some_and(|id| {
-        row.service_task_before.as_ref() != Some(id) && !row.known_tasks.contains(id)
-    }) {
+    if service_task.is_some_and(|id| !row.known_tasks.contains(id)) {
         return Some("it showed a new service_task_id".into());
     }
     for part in [Part::Engine, Part::Proxy] {

@@ -145,9 +145,10 @@ impl Checker {
             facts.shown = None;
             facts.tasks = None;
         }
-        for facts in self.projects.values_mut() {
-            facts.unclear_run = 0;
-            facts.circuit = None;
+        for circuit in self.projects.values_mut().filter_map(|facts| facts.circuit.as_mut()) {
+            // The new process has read nothing, and has no start of its own under way.
+            circuit.is_reachable = false;
+            circuit.probe = None;
         }
     }
 

@@ -39,6 +39,14 @@ impl Checker {
         }
     }
 
+    /// A target of the wave is pending again: what was baked before says nothing any more.
+    pub(super) fn unbake(&mut self, target: &TargetId) {
+        let Some(wave) = self.targets.get(target).map(|facts| facts.wave) else { return };
+        let Some(campaign) = self.campaigns.get_mut(&target.campaign) else { return };
+        campaign.bake.take_if(|(baked, _)| *baked == wave);
+        campaign.promoted.take_if(|promoted| *promoted == wave);
+    }
+
     fn open_wave(&mut self, event: &Event, name: &CampaignName, wave: u32) {
         let now = self.clock.wall();
         let Some(campaign) = self.campaigns.get_mut(name) else { return };

@@ -31,7 +31,6 @@ pub(in crate::store) const ATTEMPTS_OF_TARGET: &str = "select campaign, project,
 struct Detail {
     versions_before: Versions,
     known_tasks: Vec<TaskId>,
-    service_task_before: Option<TaskId>,
 }
 
 impl Table for AttemptRow {
@@ -70,7 +69,6 @@ impl Table for AttemptRow {
             .json(&Detail {
                 versions_before: self.versions_before.clone(),
                 known_tasks: self.known_tasks.clone(),
-                service_task_before: self.service_task_before.clone(),
             });
     }
 
@@ -97,7 +95,6 @@ impl Table for AttemptRow {
             not_after,
             versions_before: detail.versions_before,
             known_tasks: detail.known_tasks,
-            service_task_before: detail.service_task_before,
             cloud_intent_at,
             outcome,
             ended_at,

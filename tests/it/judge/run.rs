@@ -202,7 +202,6 @@ pub fn attempt_row(
         not_after: intent_at + Millis::from_secs(5),
         versions_before: versions("6.0.1"),
         known_tasks: Vec::new(),
-        service_task_before: None,
         cloud_intent_at: intent_at,
         outcome,
         ended_at,
