@@ -186,6 +186,27 @@ fn project_backoff_follows_answers_that_never_reached_the_cloud() {
 }
 
 #[test]
+fn healthy_targets_never_wait_for_a_hanging_one_while_a_slot_is_free() {
+    let mut scene = Scene::new(6, |draft| {
+        draft.campaign().max_in_flight = 2;
+        draft.instances[0].outcomes = vec![Outcome::Stuck];
+    });
+    scene.run_for(Millis::from_hours(8), |_| false);
+    assert_eq!(scene.count(TargetState::Succeeded), 5);
+    assert_eq!(scene.state("cache-0"), TargetState::Running);
+    // One after the other through the slot that is free: each takes its upgrade, its settling, and
+    // no watch of the hanging one.
+    let intents = scene.intents();
+    let most = Millis::from_mins(5 + 1 + 1);
+    for pair in intents[1..].windows(2) {
+        assert!(pair[1] - pair[0] <= most, "waited from {:?} to {:?}", pair[0], pair[1]);
+    }
+    let row = scene.host.store().target(&scene.target("cache-0")).expect("it is planned");
+    assert!(row.overdue && row.needs_operator.is_some(), "{row:?}");
+    scene.expect_sound();
+}
+
+#[test]
 fn verification_goes_by_the_version_whatever_the_task_said() {
     let ends = [
         (Outcome::Success, TargetState::Succeeded, Reason::Verified),
