@@ -114,7 +114,8 @@ fn summary(loaded: &Loaded, context: &Context, now: Wall) -> String {
         true => String::new(),
         false => format!(" --config {file}"),
     };
-    line(&mut text, format_args!("\nnext: refit windows{option}, then refit plan{option}"));
+    line(&mut text, format_args!("\nnext: refit windows{option}"));
+    line(&mut text, format_args!("then: refit plan{option}"));
     text
 }
 
@@ -140,10 +141,15 @@ fn campaign(
         let when = match first {
             None => "never: no window opens again".to_owned(),
             Some(interval) if interval.open <= now => match interval.last_start() {
-                Some(end) => format!("now, until {}{starts}", context.site.clock.show(end)),
+                Some(end) => {
+                    format!("now, until {}{starts}", context.site.clock.for_all([end]).show(end))
+                }
                 None => format!("now, no end in sight{starts}"),
             },
-            Some(interval) => format!("{}{starts}", context.site.clock.show(interval.open)),
+            Some(interval) => {
+                let clock = context.site.clock.for_all([interval.open]);
+                format!("{}{starts}", clock.show(interval.open))
+            }
         };
         let project_name = escape::line(project.as_str());
         line(text, format_args!("  starts   {project_name}: {when}"));

@@ -264,7 +264,7 @@ fn read_until(text: &str, context: &Context) -> Result<crate::model::Wall, Failu
     let now = moment::now();
     let until = context.site.clock.read("--until", text, now, Relative::FromNow)?;
     if until <= now {
-        let shown = context.site.clock.show(until);
+        let shown = context.site.clock.for_all([until]).show(until);
         return Err(Failure::usage(format!("--until: {shown} is in the past")));
     }
     Ok(until)

@@ -123,7 +123,7 @@ fn check_kind(kind: &str) -> Result<(), Failure> {
     }
     let hint = closest::hint(kind, known.iter().map(String::as_str));
     Err(Failure::usage(format!("--kind: no event is called {kind:?}{hint}"))
-        .next(format!("one of: {}", known.join(", "))))
+        .next("refit events --format json, which names the event of each line"))
 }
 
 /// Every event's name. serde knows them all and tells them when asked for one that is not there.
@@ -156,9 +156,12 @@ fn print(events: &[Event], names: &Names, context: &Context) -> Result<(), Failu
     Ok(())
 }
 
+/// Columns in front of what does not fit into an event's line.
+const CONTINUED_INDENT: usize = 4;
+
 /// `2026-11-28 23:41:07 +08:00  weekly/sg/cache-1  accepted as task 1`.
 fn line(event: &Event, names: &Names, context: &Context) -> String {
-    let at = context.site.clock.show_exact(event.at);
+    let at = context.site.clock.show_date(event.at);
     let instance = event.target().map(|target| match names.get(&target) {
         Some(name) => name.clone(),
         None => target.instance.to_string(),
@@ -173,7 +176,8 @@ fn line(event: &Event, names: &Names, context: &Context) -> String {
         true => "refit".to_owned(),
         false => escape::line(&parts.join("/")),
     };
-    format!("{at}  {subject}  {}\n", narrate::sentence(event))
+    let text = format!("{at}  {subject}  {}", narrate::sentence(event));
+    context.output.wrapped(&text, CONTINUED_INDENT)
 }
 
 #[cfg(test)]

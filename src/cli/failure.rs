@@ -9,6 +9,7 @@ use crate::config::{Colour, EXIT_CREDENTIAL, Findings};
 
 use super::escape;
 use super::exit::Exit;
+use super::output::Output;
 
 /// A command's end without success. Shown once, by `cli::main`.
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub struct Failure {
     /// The configuration's findings, where those are the reason.
     pub findings: Option<Box<Findings>>,
 }
+
+/// Columns in front of what does not fit into the line of an error.
+const ERROR_INDENT: usize = 2;
 
 /// Deeper chains say nothing new to an operator.
 const CAUSES_LIMIT: usize = 8;
@@ -75,19 +79,21 @@ impl Failure {
         Failure { findings: Some(Box::new(findings)), ..failure }
     }
 
-    /// `error: message: cause: cause`, then the next command; ends in a line break. Findings come
-    /// before it, each with its line and caret.
-    pub fn to_human(&self) -> String {
+    /// `error: message: cause: cause`, broken to fit, then the next command, which is not, so that it
+    /// can be copied; ends in a line break. Findings come before it, each with its line and caret.
+    pub fn to_human(&self, output: &Output) -> String {
         let mut text = match &self.findings {
             Some(findings) => format!("{}\n", findings.render(Colour::Styled)),
             None => String::new(),
         };
-        text += &format!("error: {}", escape::block(&self.message));
+        let mut error = format!("error: {}", escape::block(&self.message));
         for cause in &self.causes {
-            text.push_str(": ");
-            text.push_str(&escape::line(cause));
+            error.push_str(": ");
+            error.push_str(&escape::line(cause));
         }
-        text.push('\n');
+        for line in error.lines() {
+            text.push_str(&output.wrapped(line, ERROR_INDENT));
+        }
         if let Some(next) = &self.next {
             text.push_str(&format!("  next: {}\n", escape::line(next)));
         }
@@ -120,7 +126,14 @@ impl From<io::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
+    use super::super::Cli;
     use super::*;
+
+    fn output() -> Output {
+        Output::new(&Cli::try_parse_from(["refit", "status"]).expect("a command").globals)
+    }
 
     #[test]
     fn a_closed_pipe_is_no_failure_to_speak_of() {
@@ -135,7 +148,7 @@ mod tests {
             .because(&io::Error::other("connection refused"))
             .next("refit run");
         assert_eq!(
-            failure.to_human(),
+            failure.to_human(&output()),
             "error: no daemon answers at /run/refit.sock: connection refused\n  next: refit run\n"
         );
     }
@@ -144,6 +157,9 @@ mod tests {
     fn what_a_cause_brings_along_cannot_drive_the_terminal() {
         let failure =
             Failure::usage("odd").because(&io::Error::other("\u{1b}[2Jgone\nrefit: all is well"));
-        assert_eq!(failure.to_human(), "error: odd: \\u{1b}[2Jgone\\nrefit: all is well\n");
+        assert_eq!(
+            failure.to_human(&output()),
+            "error: odd: \\u{1b}[2Jgone\\nrefit: all is well\n"
+        );
     }
 }

@@ -154,7 +154,7 @@ fn report(failure: &Failure, output: &Output) {
     }
     let text = match output.is_json() {
         true => format!("{}\n", failure.to_json()),
-        false => failure.to_human(),
+        false => failure.to_human(output),
     };
     output.say(text.trim_end());
 }

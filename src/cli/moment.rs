@@ -1,4 +1,7 @@
 //! Instants as people read and write them: local time with its offset, or UTC.
+//!
+//! Instants are shown to the second. Those that are read side by side, such as the rows of a table,
+//! are shown to the minute where none of them has seconds: [`Clock::for_all`].
 
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -8,10 +11,17 @@ use crate::model::{Millis, Wall};
 
 use super::failure::Failure;
 
-/// The zone that times are shown and read in.
+/// The zone that times are shown and read in, and how exactly.
 #[derive(Debug, Clone)]
 pub struct Clock {
     pub zone: TimeZone,
+    precision: Precision,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Precision {
+    Minutes,
+    Seconds,
 }
 
 /// What a bare duration such as `2h` means for an option.
@@ -23,6 +33,10 @@ pub enum Relative {
     FromNow,
 }
 
+const SECOND_MS: i64 = 1_000;
+
+const MINUTE_MS: i64 = 60 * SECOND_MS;
+
 /// From here on the day of the week is ambiguous.
 const WEEK_HOURS: i64 = 6 * 24;
 
@@ -31,36 +45,46 @@ pub fn now() -> Wall {
 }
 
 impl Clock {
+    pub fn new(zone: TimeZone) -> Clock {
+        Clock { zone, precision: Precision::Seconds }
+    }
+
     pub fn utc() -> Clock {
-        Clock { zone: TimeZone::UTC }
+        Clock::new(TimeZone::UTC)
     }
 
-    /// `Sat 2026-11-28 23:30 +08:00`; seconds only where they are not zero.
+    /// The same instants, as exactly, in UTC.
+    pub fn in_utc(&self) -> Clock {
+        Clock { zone: TimeZone::UTC, precision: self.precision }
+    }
+
+    /// The clock for instants that are read side by side: to the minute if none has seconds.
+    pub fn for_all(&self, instants: impl IntoIterator<Item = Wall>) -> Clock {
+        let has_seconds = instants.into_iter().any(|at| at.0.rem_euclid(MINUTE_MS) >= SECOND_MS);
+        let precision = if has_seconds { Precision::Seconds } else { Precision::Minutes };
+        Clock { zone: self.zone.clone(), precision }
+    }
+
+    /// `Sat 2026-11-28 23:30:00 +08:00`.
     pub fn show(&self, at: Wall) -> String {
-        self.format(at, "%a %Y-%m-%d %H:%M", "%a %Y-%m-%d %H:%M:%S")
+        self.format(at, "%a %Y-%m-%d ")
     }
 
-    /// `2026-11-28 23:30 +08:00`: where there is no room for the weekday.
+    /// `2026-11-28 23:30:00 +08:00`: where there is no room for the weekday.
     pub fn show_date(&self, at: Wall) -> String {
-        self.format(at, "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
+        self.format(at, "%Y-%m-%d ")
     }
 
-    /// `2026-11-28 23:30:07 +08:00`: for long lists.
-    pub fn show_exact(&self, at: Wall) -> String {
-        self.format(at, "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
-    }
-
-    /// `23:30 +08:00` on the day of `near`, else with its date.
+    /// `23:30:00 +08:00` on the day of `near`, else with its date.
     pub fn show_near(&self, at: Wall, near: Wall) -> String {
         let date = |instant: Wall| self.zoned(instant).map(|zoned| zoned.date());
-        if date(at) == date(near) { self.format(at, "%H:%M", "%H:%M:%S") } else { self.show(at) }
+        if date(at) == date(near) { self.format(at, "") } else { self.show(at) }
     }
 
-    /// `23:30`: where the day stands beside it.
+    /// `23:30:00`: where the day stands beside it.
     pub fn show_time(&self, at: Wall) -> String {
         match self.zoned(at) {
-            Some(zoned) if zoned.second() == 0 => zoned.strftime("%H:%M").to_string(),
-            Some(zoned) => zoned.strftime("%H:%M:%S").to_string(),
+            Some(zoned) => zoned.strftime(self.time_format()).to_string(),
             None => at.rfc3339(),
         }
     }
@@ -83,15 +107,23 @@ impl Clock {
         text
     }
 
-    fn format(&self, at: Wall, minutes: &str, seconds: &str) -> String {
+    fn format(&self, at: Wall, date: &str) -> String {
         let Some(zoned) = self.zoned(at) else { return at.rfc3339() };
-        let text = zoned.strftime(if zoned.second() == 0 { minutes } else { seconds }).to_string();
+        let date = zoned.strftime(date).to_string();
+        let time = zoned.strftime(self.time_format()).to_string();
         let offset = if zoned.time_zone() == &TimeZone::UTC {
             "UTC".to_owned()
         } else {
             zoned.strftime("%:z").to_string()
         };
-        format!("{text} {offset}")
+        format!("{date}{time} {offset}")
+    }
+
+    fn time_format(&self) -> &'static str {
+        match self.precision {
+            Precision::Minutes => "%H:%M",
+            Precision::Seconds => "%H:%M:%S",
+        }
     }
 
     fn zoned(&self, at: Wall) -> Option<jiff::ZonedDateTime> {
@@ -157,7 +189,7 @@ mod tests {
     use super::*;
 
     fn singapore() -> Clock {
-        Clock { zone: TimeZone::get("Asia/Singapore").unwrap() }
+        Clock::new(TimeZone::get("Asia/Singapore").unwrap())
     }
 
     const NOW: Wall = Wall(1_796_000_000_000);
@@ -169,18 +201,29 @@ mod tests {
     #[test]
     fn times_show_their_day_and_offset() {
         let at = Wall("2026-11-28T15:30:00Z".parse::<Timestamp>().unwrap().as_millisecond());
-        assert_eq!(singapore().show(at), "Sat 2026-11-28 23:30 +08:00");
-        assert_eq!(Clock::utc().show(at), "Sat 2026-11-28 15:30 UTC");
-        assert_eq!(singapore().show_near(at, at + Millis::from_mins(29)), "23:30 +08:00");
+        assert_eq!(singapore().show(at), "Sat 2026-11-28 23:30:00 +08:00");
+        assert_eq!(Clock::utc().show(at), "Sat 2026-11-28 15:30:00 UTC");
+        assert_eq!(singapore().show_near(at, at + Millis::from_mins(29)), "23:30:00 +08:00");
         assert_eq!(
             singapore().show_near(at, at + Millis::from_mins(30)),
-            "Sat 2026-11-28 23:30 +08:00"
+            "Sat 2026-11-28 23:30:00 +08:00"
         );
     }
 
     #[test]
+    fn instants_side_by_side_are_shown_alike() {
+        let whole = Wall("2026-11-28T15:30:00Z".parse::<Timestamp>().unwrap().as_millisecond());
+        let clock = Clock::utc().for_all([whole, whole + Millis::from_mins(5)]);
+        assert_eq!(clock.show(whole), "Sat 2026-11-28 15:30 UTC");
+        assert_eq!(clock.show_time(whole), "15:30");
+        let clock = Clock::utc().for_all([whole, whole + Millis::from_secs(7)]);
+        assert_eq!(clock.show(whole), "Sat 2026-11-28 15:30:00 UTC");
+        assert_eq!(clock.show_time(whole), "15:30:00");
+    }
+
+    #[test]
     fn beside_its_start_a_time_says_only_what_differs() {
-        let berlin = Clock { zone: TimeZone::get("Europe/Berlin").unwrap() };
+        let berlin = Clock::new(TimeZone::get("Europe/Berlin").unwrap()).for_all([]);
         let at = |text: &str| Wall(text.parse::<Timestamp>().unwrap().as_millisecond());
         let start = at("2026-03-28T22:00:00Z");
         assert_eq!(berlin.show_within(at("2026-03-28T22:30:00Z"), start), "23:30");

@@ -82,8 +82,13 @@ impl Output {
 
     /// A sentence on lines of its own, broken between words to fit the terminal.
     pub fn sentence(&self, text: &str) -> String {
+        self.wrapped(text, SENTENCE_INDENT)
+    }
+
+    /// A line broken between words to fit the terminal; what does not fit is indented.
+    pub fn wrapped(&self, text: &str, indent: usize) -> String {
         let mut lines = String::new();
-        fill(&mut lines, 0, SENTENCE_INDENT, text, self.width().unwrap_or(usize::MAX));
+        fill(&mut lines, 0, indent, text, self.width().unwrap_or(usize::MAX));
         lines
     }
 

@@ -17,6 +17,7 @@ use crate::model::{ProjectName, Wall};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::Clock;
+use super::output::Output;
 use super::socket::{NoDaemon, Socket};
 use super::{Context, escape, json, output, planning, settings};
 
@@ -79,12 +80,22 @@ fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Con
     if !campaign.complete {
         line(text, "  not complete: the fleet is still being read; ask again");
     }
-    for wave in waves(campaign, now, &context.site.clock) {
+    let clock = context.site.clock.for_all(instants(campaign));
+    for wave in waves(campaign, now, &clock) {
         line(text, &format!("  {wave}"));
     }
     line(text, &format!("  digest {}", campaign.digest));
-    text.push_str(&upgrades(campaign, now, context));
-    text.push_str(&left_out(campaign, now, context));
+    text.push_str(&upgrades(campaign, now, &clock, &context.output));
+    text.push_str(&left_out(campaign, now, &clock, &context.output));
+}
+
+/// Every instant that the plan of this campaign shows.
+fn instants(campaign: &CampaignPlan) -> impl Iterator<Item = Wall> {
+    let intervals = campaign.targets.iter().filter_map(|target| match &target.verdict {
+        PlanVerdict::Upgrade { interval, .. } => interval.as_ref(),
+        _ => None,
+    });
+    intervals.flat_map(|interval| [Some(interval.open), interval.last_start]).flatten()
 }
 
 fn totals(campaign: &CampaignPlan) -> String {
@@ -148,8 +159,8 @@ fn open_now(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
 }
 
 /// Those that will be upgraded or already are, in the order in which they start.
-fn upgrades(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
-    let mut table = context.output.table(&["INSTANCE", "PROJECT", "WAVE", "RUNS", "VERDICT"]);
+fn upgrades(campaign: &CampaignPlan, now: Wall, clock: &Clock, output: &Output) -> String {
+    let mut table = output.table(&["INSTANCE", "PROJECT", "WAVE", "RUNS", "VERDICT"]);
     let names = Names::of(campaign);
     for target in campaign.targets.iter().filter(|target| !is_left_out(target)) {
         table.add_row([
@@ -157,7 +168,7 @@ fn upgrades(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
             output::cell(target.project.as_str()),
             output::cell(campaign.waves.get(target.wave as usize).map_or("?", |name| &**name)),
             output::cell(runs(&target.verdict)),
-            Cell::new(verdict(&target.verdict, now, &context.site.clock)),
+            Cell::new(verdict(&target.verdict, now, clock)),
         ]);
     }
     output::keep_whole(&mut table, &[0, 1, 2, 3]);
@@ -165,14 +176,14 @@ fn upgrades(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
 }
 
 /// Those that will not be, and why.
-fn left_out(campaign: &CampaignPlan, now: Wall, context: &Context) -> String {
-    let mut table = context.output.table(&["INSTANCE", "PROJECT", "VERDICT"]);
+fn left_out(campaign: &CampaignPlan, now: Wall, clock: &Clock, output: &Output) -> String {
+    let mut table = output.table(&["INSTANCE", "PROJECT", "VERDICT"]);
     let names = Names::of(campaign);
     for target in campaign.targets.iter().filter(|target| is_left_out(target)) {
         table.add_row([
             output::cell(names.name(target)),
             output::cell(target.project.as_str()),
-            Cell::new(verdict(&target.verdict, now, &context.site.clock)),
+            Cell::new(verdict(&target.verdict, now, clock)),
         ]);
     }
     output::keep_whole(&mut table, &[0, 1]);

@@ -39,9 +39,7 @@ pub async fn plan(campaign: Option<&str>, context: &Context) -> Result<Plan, Fai
     if let Some(name) = campaign {
         settings::campaign(&loaded, name)?;
     }
-    context.output.say(
-        "No daemon is running: reading the fleet here, within its read_rate. Nothing is upgraded.",
-    );
+    context.output.say("No daemon is running: the fleet is read here. Nothing is upgraded.");
     let stop = CancellationToken::new();
     let daemon = Daemon::open(options(loaded, stop.clone())).await.map_err(daemon_failure)?;
     let handle = daemon.handle();

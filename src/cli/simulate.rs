@@ -115,7 +115,7 @@ fn list_knobs(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The address on the first line, then one line per project.
+/// The address on the first line; then per project its name and id, and below what opens it.
 fn text(announcement: &Announcement) -> String {
     let mut text = format!("listening on {}\n", announcement.url);
     for project in &announcement.projects {
@@ -133,7 +133,7 @@ fn text(announcement: &Announcement) -> String {
             ("password", &project.password),
         ] {
             if let Some(value) = value {
-                write!(text, " {name}={value}").expect("writing to a string never fails");
+                write!(text, "\n  {name}={value}").expect("writing to a string never fails");
             }
         }
         text.push('\n');

@@ -74,7 +74,7 @@ impl Site {
             config: globals.config.clone(),
             sockets,
             store,
-            clock: Clock { zone: zone.unwrap_or(TimeZone::UTC) },
+            clock: Clock::new(zone.unwrap_or(TimeZone::UTC)),
         }
     }
 }

@@ -92,12 +92,13 @@ async fn read(source: &Source, args: &Args) -> Result<Status, Failure> {
 
 fn to_human(status: &Status, context: &Context) -> String {
     let clock = &context.site.clock;
-    let mut text = format!("{}\n\n", clock.show(Wall(status.at.0 / 1_000 * 1_000)));
+    let mut text = format!("{}\n\n", clock.show(status.at));
     for doubt in &status.doubts {
         line(&mut text, &format!("nothing starts: {}", escape::line(doubt)));
     }
+    let ends = clock.for_all(status.freezes.iter().filter_map(|(_, until)| *until));
     for (scope, until) in &status.freezes {
-        let until = until.map_or("lifted".to_owned(), |until| clock.show(until));
+        let until = until.map_or("lifted".to_owned(), |until| ends.show(until));
         let scope = escape::line(&scope.to_string());
         line(&mut text, &format!("frozen: {scope}, until {until}"));
     }
@@ -238,6 +239,8 @@ fn windows(campaign: &CampaignStatus, now: Wall, clock: &Clock) -> Vec<String> {
 fn window(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
     let names: Vec<&str> = interval.windows.iter().map(WindowName::as_str).collect();
     let names = escape::line(&names.join(", "));
+    let edges = [Some(interval.open), interval.last_start, interval.close];
+    let clock = clock.for_all(edges.into_iter().flatten());
     if interval.open > now {
         return format!("opens {} ({names})", clock.show(interval.open));
     }

@@ -51,13 +51,16 @@ pub fn id(campaign: &CampaignPlan, target: &PlannedTarget) -> TargetId {
 
 /// No target is called that; names the closest names and ids.
 pub fn unknown(plan: &Plan, text: &str) -> Failure {
-    let mut names: Vec<&str> = Vec::new();
-    for target in plan.campaigns.iter().flat_map(|campaign| &campaign.targets) {
-        names.extend([&*target.name, target.instance.as_str()]);
-    }
+    let targets = || plan.campaigns.iter().flat_map(|campaign| &campaign.targets);
+    let names = targets().map(|target| &*target.name);
+    let ids = targets().map(|target| target.instance.as_str());
     // Of a full id only the instance can be compared with names.
     let wanted = text.rsplit('/').next().unwrap_or(text);
-    let hint = closest::hint(wanted, names);
+    // An id may be close; where nothing is, names are what people can read.
+    let hint = match closest::closest(wanted, ids.clone()).is_empty() {
+        true => closest::hint(wanted, names),
+        false => closest::hint(wanted, names.chain(ids)),
+    };
     Failure::usage(format!("no target is called {text:?}{hint}"))
         .next("refit plan, which lists all")
 }

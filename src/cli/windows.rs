@@ -133,7 +133,7 @@ impl Listing<'_> {
     fn clock(&self, zone: &TimeZone) -> Clock {
         match self.context.globals.utc {
             true => Clock::utc(),
-            false => Clock { zone: zone.clone() },
+            false => Clock::new(zone.clone()),
         }
     }
 
@@ -212,6 +212,7 @@ impl Listing<'_> {
         // Into the table's paragraph: its last line break goes.
         text.truncate(text.trim_end().len());
         text.push('\n');
+        let clock = clock.for_all(freezes.iter().flat_map(|one| [one.from, one.until]));
         for frozen in freezes {
             let name = escape::line(frozen.freeze.name.as_str());
             let (from, until) =
@@ -222,6 +223,8 @@ impl Listing<'_> {
     }
 
     fn rows(&self, rows: &[Row], clock: &Clock) -> String {
+        let shown = rows.iter().flat_map(|row| [Some(row.open), row.last_start, row.close]);
+        let clock = &clock.for_all(shown.flatten());
         let with_utc = clock.zone != TimeZone::UTC;
         let header = ["  OPENS", "LAST START", "CLOSES", "IN UTC"];
         let mut table = self.context.output.table(&header[..if with_utc { 4 } else { 3 }]);
@@ -245,7 +248,7 @@ impl Listing<'_> {
             let mut cells =
                 vec![Cell::new(format!("  {open}")), Cell::new(last_start), Cell::new(close)];
             if with_utc {
-                cells.push(Cell::new(utc_range(row)));
+                cells.push(Cell::new(utc_range(row, clock)));
             }
             table.add_row(cells);
         }
@@ -273,6 +276,7 @@ impl Listing<'_> {
         let clock = self.clock(&window.zone);
         let occurrences = self.occurrences(window);
         let occurrences = occurrences.iter().map(|one| {
+            let clock = clock.for_all([one.open, one.close]);
             json!({
                 "open": one.open.rfc3339(),
                 "open_local": clock.show(one.open),
@@ -305,6 +309,8 @@ impl Listing<'_> {
             })
         });
         let shown = intervals.iter().map(|interval| {
+            let clock =
+                clock.for_all([Some(interval.open), interval.close()].into_iter().flatten());
             json!({
                 "open": json::instant(interval.open),
                 "open_local": json::instant(interval.open).map(|_| clock.show(interval.open)),
@@ -334,8 +340,8 @@ struct Row {
 }
 
 /// `15:30-19:30`: the local time beside it tells the day.
-fn utc_range(row: &Row) -> String {
-    let clock = Clock::utc();
+fn utc_range(row: &Row, clock: &Clock) -> String {
+    let clock = clock.in_utc();
     let edge = |at: Option<Wall>| at.map(|at| clock.show_time(at)).unwrap_or_default();
     match (Some(row.open).filter(|open| *open != LONG_AGO), row.close) {
         (None, None) => String::new(),

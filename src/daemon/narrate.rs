@@ -211,8 +211,8 @@ fn fact(fact: &Fact) -> String {
             )
         }
         Fact::WindowOpened { open, windows, .. } => match *open {
-            LONG_AGO => format!("window {} always open", listed(windows)),
-            _ => format!("window {} open, no end in sight", listed(windows)),
+            LONG_AGO => format!("always open: window {}", listed(windows)),
+            _ => format!("open with no end in sight: window {}", listed(windows)),
         },
         Fact::WindowClosed { in_flight, .. } => format!("window closed, {in_flight} in flight"),
         Fact::WindowMissed { open, close, windows } => format!(

@@ -11,6 +11,13 @@ pub struct Ran {
     pub stderr: String,
 }
 
+impl Ran {
+    /// What it said, as if lines had no end.
+    pub fn said(&self) -> String {
+        self.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Runs `refit` with these arguments, separated by blanks, at 80 columns and without any setting of
 /// the machine.
 pub fn refit(arguments: &str) -> Ran {

@@ -122,3 +122,14 @@ fn a_closed_pipe_ends_quietly() {
         assert_eq!((exit, stderr.as_str()), (Some(0), ""), "{arguments:?}");
     }
 }
+
+#[test]
+fn an_error_fits_the_terminal_and_the_next_command_stays_whole() {
+    let socket = "/nonexistent/a/folder/with/a/long/name/below/which/nobody/listens/refit.sock";
+    let ran = refit(&format!("pause weekly --socket {socket} --config a/long/name/of/a/file.toml"));
+    assert_eq!(ran.exit, 69);
+    let (error, next): (Vec<&str>, Vec<&str>) =
+        ran.stderr.lines().partition(|line| !line.starts_with("  next: "));
+    assert!(error.len() > 1 && error.iter().all(|line| line.len() <= 80), "{}", ran.stderr);
+    assert!(next.len() == 1 && next[0].ends_with("a/long/name/of/a/file.toml"), "{}", ran.stderr);
+}

@@ -24,7 +24,7 @@ fn page() -> String {
 fn the_examples_of_world_and_faults_read() {
     let world = WorldSpec::from_toml(&example("world.toml"), "world.toml").unwrap();
     let count: usize = world.projects[0].instances.iter().map(|each| each.count).sum();
-    assert!(page().contains(&format!("instances={count} ")), "{count} instances");
+    assert!(page().contains(&format!("instances={count}\n")), "{count} instances");
     let faults = FaultProfile::from_toml(&example("faults.toml"), "faults.toml").unwrap();
     assert_eq!((faults.rules.len(), faults.scripts[0].steps.len()), (2, 4));
 }
