@@ -41,7 +41,7 @@ pub fn read(
     }
     if context.campaigns.is_empty() {
         let problem = Problem::warning("no campaign is configured, so nothing will be upgraded");
-        root.problem_at("campaigns", problem.help("write `[campaigns.NAME]`"));
+        root.lacks_table("campaigns", problem.help("write `[campaigns.NAME]`"));
     }
     campaigns
 }
@@ -55,7 +55,8 @@ fn campaign(section: &mut Section<'_>, context: &Context<'_>) -> Option<Campaign
     let proxy = version(section, "proxy");
     if !section.has("engine") && !section.has("proxy") {
         let problem = Problem::new("the campaign upgrades neither engine nor proxy");
-        section.problem(problem.help("write `engine = \"latest\"`, `proxy = \"latest\"` or both"));
+        let help = "write `engine = \"latest\"`, `proxy = \"latest\"` or both";
+        section.lacks(vec!["engine", "proxy"], problem.help(help));
     }
     let max_in_flight = section.or_default("max_in_flight", &COUNT, 5);
     let max_unavailable = group_limits(section);

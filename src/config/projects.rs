@@ -51,7 +51,7 @@ pub fn read(root: &mut Section<'_>, context: &Context<'_>) -> Projects {
     }
     if context.projects.is_empty() {
         let problem = Problem::new("no project is configured").at(0..0);
-        root.problem_at("projects", problem.help("write `[projects.NAME]` with its region"));
+        root.lacks_table("projects", problem.help("write `[projects.NAME]` with its region"));
     }
     (policies, endpoints)
 }

@@ -53,7 +53,10 @@ fn written_rate(mut section: Section<'_>, default: Rate) -> Option<Rate> {
     }
     if units != 1 {
         let problem = Problem::new("exactly one of per_second, per_minute and per_hour is needed");
-        section.problem(problem.help(EXAMPLE));
+        match units {
+            0 => section.lacks(UNITS.map(|(unit, _)| unit).to_vec(), problem.help(EXAMPLE)),
+            _ => section.problem(problem.help(EXAMPLE)),
+        }
         found.clear();
     }
     section.close();

@@ -42,7 +42,15 @@ pub struct Section<'a> {
     span: Range<usize>,
     path: Vec<String>,
     asked: Vec<&'static str>,
+    lacks: Vec<Lack>,
     record: Record,
+}
+
+/// A problem that one of these keys would mend.
+struct Lack {
+    keys: Vec<&'static str>,
+    key: String,
+    problem: Problem,
 }
 
 impl<'a> Section<'a> {
@@ -53,6 +61,7 @@ impl<'a> Section<'a> {
             span: 0..0,
             path: Vec::new(),
             asked: Vec::new(),
+            lacks: Vec::new(),
             record: Record::Keys,
         }
     }
@@ -83,10 +92,8 @@ impl<'a> Section<'a> {
 
     pub fn required<K: Kind>(&mut self, key: &'static str, kind: &K) -> Option<K::Value> {
         if self.item(key).is_none() {
-            self.problem(
-                Problem::new(format!("`{key}` is missing"))
-                    .help(format!("write {}", kind.hint(key))),
-            );
+            let problem = Problem::new(format!("`{key}` is missing"));
+            self.lacks(vec![key], problem.help(format!("write {}", kind.hint(key))));
         }
         self.read(key, kind)
     }
@@ -263,6 +270,7 @@ impl<'a> Section<'a> {
             span: self.span.clone(),
             path: Vec::new(),
             asked: Vec::new(),
+            lacks: Vec::new(),
             record: self.record,
         }
     }
@@ -292,6 +300,17 @@ impl<'a> Section<'a> {
         self.table.map(|table| table.iter().collect()).unwrap_or_default()
     }
 
+    /// One of these keys is missing, which is reported by `close`: not where one of them is
+    /// misspelt, since the misspelling is the mistake.
+    pub fn lacks(&mut self, keys: Vec<&'static str>, problem: Problem) {
+        self.lacks.push(Lack { keys, key: self.path.join("."), problem });
+    }
+
+    /// Like `lacks`, for a table that is missing.
+    pub fn lacks_table(&mut self, key: &'static str, problem: Problem) {
+        self.lacks.push(Lack { keys: vec![key], key: self.key(key), problem });
+    }
+
     /// A problem of the section as a whole.
     pub fn problem(&self, problem: Problem) {
         self.notes.report(self.path.join("."), Some(self.span.clone()), problem);
@@ -313,19 +332,25 @@ impl<'a> Section<'a> {
         self.notes.report(path, span, problem);
     }
 
-    /// Reports every key that nobody asked for.
-    pub fn close(self) {
+    /// Reports every key that nobody asked for, and every lack that none of them explains.
+    pub fn close(mut self) {
+        let mut lacks = std::mem::take(&mut self.lacks);
         for (name, _) in self.free_keys() {
             let text = name.get_ref().as_ref();
             if self.asked.contains(&text) {
                 continue;
             }
-            let help = match closest(text, self.asked.iter().copied()) {
+            let meant = closest(text, self.asked.iter().copied());
+            lacks.retain(|lack| meant.is_none_or(|meant| !lack.keys.contains(&meant)));
+            let help = match meant {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known here: {}", self.known()),
             };
             let problem = Problem::new("unknown key").help(help).without_value();
             self.notes.report(self.key(&key_text(text)), Some(name.span()), problem);
+        }
+        for Lack { key, problem, .. } in lacks {
+            self.notes.report(key, Some(self.span.clone()), problem);
         }
     }
 

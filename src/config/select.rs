@@ -22,12 +22,17 @@ pub fn read(campaign: &mut Section<'_>) -> Select {
     if tags.is_empty() {
         section.record_unset("tags", "any");
     }
-    let is_written = ["names", "not_names", "ids", "engine_versions", "tags"]
-        .iter()
-        .any(|key| section.value(key).is_some_and(|item| !is_empty(item)));
+    let keys = ["names", "not_names", "ids", "engine_versions", "tags"];
+    let is_written = keys.iter().any(|key| section.value(key).is_some_and(|item| !is_empty(item)));
     if !is_written {
         let problem = Problem::new("`select` selects nothing");
-        section.problem(problem.help("write `names = [\"*\"]` for every instance"));
+        let problem = problem.help("write `names = [\"*\"]` for every instance");
+        match (section.is_present(), campaign.has("select")) {
+            (true, _) => section.lacks(keys.to_vec(), problem),
+            (false, false) => campaign.lacks_table("select", problem),
+            // No table at all, which is reported.
+            (false, true) => {}
+        }
     }
     section.close();
     Select {

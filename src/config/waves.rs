@@ -68,7 +68,8 @@ fn wave(section: &mut Section<'_>, place: Place) -> Option<Wave> {
         }
         (false, false, Place::Earlier) => {
             let problem = Problem::new("every wave but the last needs count or percent");
-            section.problem(problem.help("write `count = 3` or `percent = 10`"));
+            let problem = problem.help("write `count = 3` or `percent = 10`");
+            section.lacks(vec!["count", "percent"], problem);
             None
         }
         (false, false, Place::Last) => Some(WaveSize::Rest),

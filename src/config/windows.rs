@@ -85,7 +85,8 @@ fn rule(section: &mut Section<'_>) -> Option<Rule> {
         ["cron"] => section.required("cron", &Cron),
         ["at"] => section.required("at", &LocalDateTime).map(|at| Rule::Once { at }),
         [] => {
-            section.problem(Problem::new("nothing says when the window opens").help(help));
+            let problem = Problem::new("nothing says when the window opens").help(help);
+            section.lacks(vec!["days", "start", "cron", "at"], problem);
             None
         }
         [.., last] => {
