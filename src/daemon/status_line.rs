@@ -16,7 +16,7 @@ pub(super) fn status_line(status: &Status, settings: &Settings) -> String {
         .min_by_key(|one| one.open);
     let is_open = interval.is_some_and(|one| one.open <= status.at);
     match interval {
-        Some(one) if one.is_always_open() => parts.push(format!("{} always open", names(one))),
+        Some(one) if one.is_always_open() => parts.push(format!("always open ({})", names(one))),
         Some(one) if is_open => parts.push(format!("{} open", names(one))),
         Some(one) => parts.push(format!(
             "{} opens {}",
@@ -68,6 +68,7 @@ mod tests {
     use crate::engine::view::CampaignStatus;
     use crate::engine::{CampaignState, TargetState};
     use crate::model::Millis;
+    use crate::model::calendar::LONG_AGO;
 
     const OPEN: Wall = Wall(1_769_903_999_000);
 
@@ -105,6 +106,21 @@ mod tests {
     fn an_open_window_shows_progress_and_cutoff() {
         let line = status_line(&status(OPEN), &Settings::default());
         assert_eq!(line, "weekend-night open, 14/120 done, cutoff 03:00");
+    }
+
+    #[test]
+    fn a_window_that_never_closes_has_no_cutoff() {
+        let mut status = status(OPEN);
+        let interval = IntervalView {
+            open: LONG_AGO,
+            open_ended: true,
+            close: None,
+            last_start: None,
+            windows: vec!["weekend-night".into()],
+        };
+        status.campaigns[0].intervals.insert("sg".into(), Some(interval));
+        let line = status_line(&status, &Settings::default());
+        assert_eq!(line, "always open (weekend-night), 14/120 done");
     }
 
     #[test]
