@@ -204,7 +204,8 @@ pub fn run(control: Control, context: &Context) -> Result<Exit, Failure> {
             Socket::open(&context.site).map_err(|none| none.into_failure(&context.site))?;
         let order = order(control, &socket, context).await?;
         let reply: Reply = socket.post(ROUTE, &order).await?;
-        if matches!((&order.command, &reply), (Command::Abort { .. }, Reply::Done { .. })) {
+        let aborted = matches!(order.command, Command::Abort { .. });
+        if aborted && matches!(reply, Reply::Done { changed: true, .. }) {
             context
                 .output
                 .say("What the cloud already runs cannot be cancelled: it is watched to its end.");
@@ -282,7 +283,7 @@ fn show(reply: &Reply, context: &Context) -> Result<Exit, Failure> {
     }
     match reply {
         Reply::Done { message, .. } => {
-            context.output.data(&format!("{}\n", escape::block(message)))?;
+            context.output.data(&context.output.sentence(&escape::line(message)))?;
             Ok(exit)
         }
         Reply::Refused { message, .. } => {

@@ -27,7 +27,7 @@ pub struct Args {
     /// Only this target's: an instance's name or id, or campaign/project/instance.
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
-    /// Only events of this name, as the first word of --format json's "event" tells it.
+    /// Only events of this name, such as paused: the "event" of --format json.
     #[arg(long, value_name = "EVENT")]
     kind: Option<String>,
     /// Only since then: a time, or a duration ago.

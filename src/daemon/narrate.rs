@@ -374,7 +374,7 @@ fn time(at: Wall) -> String {
 
 fn date_and_time(at: Wall) -> String {
     let text = at.rfc3339();
-    match (text.get(..10), text.get(11..16)) {
+    match (text.get(..10), text.get(11..19)) {
         (Some(date), Some(time)) => format!("{date} {time}Z"),
         _ => text,
     }
