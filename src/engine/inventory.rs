@@ -1,8 +1,10 @@
 //! Inventory sweeps: which instances exist, page by page, and what follows when a sweep is full.
 //!
 //! Paging is not promised to be stable, so rows are de-duplicated by id, and an instance is gone
-//! only after two full sweeps without it (API facts, section 3.1). Whole instances are kept until
-//! the end only while a campaign may still take them in: a fleet's worth is many MiB.
+//! only after two full sweeps without it (API facts, section 3.1). A page may be shorter than asked
+//! for; the total that it states tells whether more follow. A sweep that ends short of that total
+//! proves nothing of what it did not show. Whole instances are kept until the end only while a
+//! campaign may still take them in: a fleet's worth is many MiB.
 
 use std::sync::Arc;
 
@@ -24,8 +26,12 @@ const SWEEP_EVERY: Millis = Millis::from_hours(1);
 /// A sweep that is asked for early keeps this distance from the last.
 const SWEEP_SOON: Millis = Millis::from_secs(30);
 
-/// Rows at which a sweep ends whatever the pages say: no project is larger.
-const SWEEP_ROWS_MAX: usize = 1_000_000;
+/// Pages after which a sweep ends whatever they say: a million rows, more than any project has.
+const SWEEP_PAGES_MAX: usize = 1_000;
+
+/// Sweeps in a row that end short before what they showed is planned from: the total may count
+/// rows that the list never shows, for what it counts is inferred (API facts, section 3.1).
+const SHORT_SWEEPS: u32 = 2;
 
 /// Full sweeps without an instance after which it is missing.
 const MISSING_SWEEPS: u64 = 2;
@@ -84,17 +90,37 @@ impl Engine {
         }
         let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
         sweep.offset += rows;
-        sweep.rows += rows;
-        let ends = rows < PAGE_ROWS
-            || total.is_some_and(|total| sweep.offset >= total)
-            || sweep.rows >= SWEEP_ROWS_MAX;
-        if ends {
-            let rows = total.unwrap_or(sweep.rows);
-            self.projects[ix.at()].list_rows = Some(rows);
+        sweep.pages += 1;
+        let (shown, pages) = (sweep.offset, sweep.pages);
+        let is_full = total.map_or(rows < PAGE_ROWS, |total| shown >= total);
+        if !is_full && rows > 0 && pages < SWEEP_PAGES_MAX {
+            return self.want(ix, Purpose::Sweep);
+        }
+        self.projects[ix.at()].list_rows = Some(total.unwrap_or(shown));
+        if is_full {
+            self.projects[ix.at()].short_sweeps = 0;
             self.finish_sweep(ix);
         } else {
-            self.want(ix, Purpose::Sweep);
+            self.end_short_sweep(ix, shown, total);
         }
+    }
+
+    /// The list ended before its total: nothing is gone for that, and it is swept again. If that
+    /// ends short as well, the plan is made from what there is.
+    fn end_short_sweep(&mut self, ix: ProjectIx, shown: usize, total: Option<usize>) {
+        let of = total.map_or_else(|| "an unknown number of".to_owned(), |total| total.to_string());
+        let what = format!("the instance list ended after {shown} of {of} rows").into();
+        self.record_project(ix, Fact::Anomaly { what });
+        let Some(sweep) = self.projects[ix.at()].sweep.take() else { return };
+        let project = &mut self.projects[ix.at()];
+        project.short_sweeps += 1;
+        if project.short_sweeps < SHORT_SWEEPS {
+            let due = self.now + SWEEP_SOON;
+            self.projects[ix.at()].sweep_due = due;
+            return self.wake_project(ix, due);
+        }
+        self.await_next_sweep(ix);
+        self.take_in(ix, sweep);
     }
 
     fn is_wanted(&self, ix: ProjectIx, instance: &Instance) -> bool {
@@ -111,20 +137,30 @@ impl Engine {
 
     fn finish_sweep(&mut self, ix: ProjectIx) {
         let Some(sweep) = self.projects[ix.at()].sweep.take() else { return };
+        let project = &mut self.projects[ix.at()];
+        project.detail.sweeps += 1;
+        let number = project.detail.sweeps;
+        self.await_next_sweep(ix);
+        let instances = sweep.seen.len() as u32;
+        self.record_project(ix, Fact::InventorySwept { instances, sweep: number });
+        self.skip_missing(ix);
+        self.take_in(ix, sweep);
+    }
+
+    fn await_next_sweep(&mut self, ix: ProjectIx) {
         let drawn = draw::unit(self.seed, "sweep", self.projects[ix.at()].name.as_str(), 0);
         let due = self.now + draw::spread(SWEEP_EVERY, drawn);
         let wall = self.wall;
         let project = &mut self.projects[ix.at()];
-        project.detail.sweeps += 1;
         project.detail.swept_at = Some(wall);
         project.sweep_due = due;
-        project.is_swept_by_us = true;
-        let number = project.detail.sweeps;
         self.touch_project(ix);
         self.wake_project(ix, due);
-        let instances = sweep.seen.len() as u32;
-        self.record_project(ix, Fact::InventorySwept { instances, sweep: number });
-        self.skip_missing(ix);
+    }
+
+    /// What a sweep showed joins the campaigns that take it in.
+    fn take_in(&mut self, ix: ProjectIx, sweep: Sweep) {
+        self.projects[ix.at()].is_swept_by_us = true;
         let instances: Vec<Arc<Instance>> = sweep.seen.into_values().flatten().collect();
         self.join_newcomers(ix, &instances);
         let unplanned = self.campaigns.iter().any(|campaign| campaign.state.is_none());

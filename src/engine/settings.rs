@@ -151,6 +151,7 @@ impl Engine {
             sweep: None,
             sweep_due: self.now,
             sweep_failures: 0,
+            short_sweeps: 0,
             inventory: Vec::new(),
             is_swept_by_us: false,
             watch: WatchState::default(),

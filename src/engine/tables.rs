@@ -195,6 +195,8 @@ pub(super) struct Project {
     pub(super) sweep: Option<Sweep>,
     pub(super) sweep_due: Steady,
     pub(super) sweep_failures: u32,
+    /// Sweeps in a row that ended before the total that the list states.
+    pub(super) short_sweeps: u32,
     /// What the last full sweep showed, while a campaign still has to be planned from it.
     pub(super) inventory: Vec<Arc<Instance>>,
     /// A full sweep has ended since the campaigns that wait for a plan appeared.
@@ -230,7 +232,7 @@ pub(super) struct Sweep {
     pub(super) offset: usize,
     /// What was listed so far; whole only where a campaign may take it in.
     pub(super) seen: BTreeMap<InstanceId, Option<Arc<Instance>>>,
-    pub(super) rows: usize,
+    pub(super) pages: usize,
 }
 
 /// Watching through the task centre or the instance list: one sweep for all running targets.

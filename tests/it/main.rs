@@ -40,6 +40,7 @@ mod engine_limits;
 mod engine_plan;
 mod engine_scene;
 mod engine_submission;
+mod engine_sweeps;
 mod judge;
 mod layers;
 mod postgres;
