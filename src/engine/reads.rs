@@ -347,6 +347,7 @@ impl Engine {
                 if self.is_current(wanted) {
                     if let Some(target) = wanted.purpose.target() {
                         self.targets[target.at()].read_failures = 0;
+                        self.note_if_found(target, &answered.answer);
                     }
                     self.read_brought(project, wanted.purpose, answered.answer);
                 }

@@ -1,6 +1,6 @@
 //! Verifying: the version that the instance reports decides, never the task alone.
 
-use crate::model::{Instance, Millis, Part, Steady, Versions, Wall};
+use crate::model::{Instance, Millis, Part, ReadAnswer, Steady, Versions, Wall};
 
 use super::Engine;
 use super::event::Fact;
@@ -242,6 +242,20 @@ impl Engine {
             return self.look_anew(ix, self.wall + GONE_AGAIN);
         }
         self.want_at(project, purpose, self.now + GONE_AGAIN);
+    }
+
+    /// An answer that only a living instance gives ends the run of "no such instance". A list of
+    /// tasks is none: it may outlive its instance.
+    pub(super) fn note_if_found(&mut self, ix: TargetIx, answer: &ReadAnswer) {
+        let lives = matches!(answer, ReadAnswer::Instance(_) | ReadAnswer::Versions(_));
+        let flight = self.targets[ix.at()].row.detail.flight.as_deref();
+        if lives && flight.is_some_and(|flight| flight.gone_looks > 0) {
+            self.edit(ix, |target| {
+                if let Some(flight) = &mut target.row.detail.flight {
+                    flight.gone_looks = 0;
+                }
+            });
+        }
     }
 
     fn attempt_gone(&mut self, ix: TargetIx) {

@@ -1,4 +1,4 @@
-//! Which instances exist: sweeps whose pages are short.
+//! Which instances exist: sweeps whose pages are short, and answers that say an instance is gone.
 
 use refit::engine::rows::Rows;
 use refit::engine::{Engine, Event, Fact, Input, Read, ReadId, Reason, Request, TargetState};
@@ -8,6 +8,8 @@ use refit::model::{
     AnswerNote, CacheMode, CurrentTask, Edition, Instance, InstanceStatus, Millis, ReadAnswer,
     ReadCall, Steady, TargetId,
 };
+use refit::rehearse::Host;
+use refit::sim::world::{CallFilter, CallKind, Decision, Script, Step};
 
 use crate::engine_scene::{BEGIN, Scene};
 
@@ -140,4 +142,42 @@ fn a_list_that_never_reaches_its_total_is_planned_from_when_it_ends_short_again(
     }
     let told = |event: &&Event| matches!(event.fact, Fact::Anomaly { .. });
     assert_eq!(lister.events.iter().filter(told).count(), 2, "and not in silence");
+}
+
+/// One instance, whose n-th look answers "no such instance".
+fn missing_once(look: usize, upgrade: Decision) -> Scene {
+    Scene::new(1, |draft| {
+        draft.script(&[upgrade]);
+        let mut steps = vec![Step::from(Decision::Ok); look];
+        steps[look - 1] = Step {
+            status: Some(404),
+            code: Some("DCS.3022".into()),
+            ..Step::from(Decision::Rejected)
+        };
+        let calls = CallFilter::Only(CallKind::Show);
+        draft.faults.scripts.push(Script { calls, steps, ..Script::default() });
+    })
+}
+
+fn gone_looks(host: &Host) -> u32 {
+    let flights = host.store().targets().filter_map(|row| row.detail.flight.as_deref());
+    flights.map(|flight| flight.gone_looks).sum()
+}
+
+#[test]
+fn a_look_that_finds_the_instance_ends_the_run_of_gone_answers() {
+    for (upgrade, found) in [
+        (Decision::Ok, (|fact| matches!(fact, Fact::Settling { .. })) as fn(&Fact) -> bool),
+        (Decision::Error500Before, |fact| matches!(fact, Fact::LookedClean { .. })),
+    ] {
+        // The first look is the last one before the intent.
+        let mut scene = missing_once(2, upgrade);
+        scene.run_for(Millis::from_hours(3), |host| gone_looks(host) > 0);
+        assert_eq!(gone_looks(&scene.host), 1, "{upgrade:?}");
+        scene.run_to(found);
+        assert_eq!(gone_looks(&scene.host), 0, "{upgrade:?}");
+        scene.run();
+        assert_eq!(scene.count(TargetState::Succeeded), 1);
+        scene.expect_sound();
+    }
 }
