@@ -186,11 +186,15 @@ impl Engine {
     }
 
     fn prepare_more(&mut self, ix: ProjectIx) {
-        if self.project_gate(ix).is_err()
-            || self.process_gate().is_err()
-            || self.is_frozen_by_file
-            || !self.may_read(ix)
+        if self.project_gate(ix).is_err() || self.process_gate().is_err() || self.is_frozen_by_file
         {
+            return;
+        }
+        if !self.may_read(ix) {
+            // A credential marks its projects when it is let in again; a pause just ends.
+            if let Some(until) = self.projects[ix.at()].reads.paused_until(self.now) {
+                self.wake_project(ix, until);
+            }
             return;
         }
         if let Some(until) = self.project_backoff_until(ix) {
