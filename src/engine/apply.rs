@@ -167,8 +167,7 @@ impl Engine {
             Timer::Target(ix) => self.target_due(ix),
             Timer::Read(project, wanted) => self.want_due(project, wanted),
             Timer::Campaign(ix) => {
-                let campaign = &mut self.campaigns[ix.at()];
-                campaign.wakes_at.take_if(|at| *at <= self.now);
+                self.campaigns[ix.at()].wakes_at = None;
                 self.calendar_due(ix);
                 self.mark_campaign(ix);
             }
@@ -191,7 +190,7 @@ impl Engine {
     }
 
     fn project_due(&mut self, ix: super::index::ProjectIx) {
-        self.projects[ix.at()].wakes_at.take_if(|at| *at <= self.now);
+        self.projects[ix.at()].wakes_at = None;
         self.begin_due_sweep(ix);
         self.begin_due_watch(ix);
         self.circuit_due(ix);

@@ -171,7 +171,7 @@ impl Engine {
         }
     }
 
-    fn is_ready(&self, ix: TargetIx) -> bool {
+    pub(super) fn is_ready(&self, ix: TargetIx) -> bool {
         let target = &self.targets[ix.at()];
         let siblings = &self.instances[target.instance.at()].targets;
         target.row.not_before.is_none_or(|at| at <= self.wall)
@@ -320,21 +320,21 @@ impl Engine {
     /// Looks at the project again at `at`, unless that is going to happen earlier anyway.
     pub(super) fn wake_project(&mut self, ix: ProjectIx, at: Steady) {
         let project = &mut self.projects[ix.at()];
-        if project.wakes_at.is_some_and(|known| known > self.now && known <= at) {
+        if project.wakes_at.is_some_and(|pending| pending <= at) {
             return;
         }
-        project.wakes_at = Some(at);
-        self.timers.push(at, Timer::Project(ix));
+        let pending = project.wakes_at.replace(at);
+        self.timers.wake(pending, at, Timer::Project(ix));
     }
 
     /// Looks at the campaign again at `at`, unless that is going to happen earlier anyway.
     pub(super) fn wake_campaign(&mut self, ix: CampaignIx, at: Steady) {
         let campaign = &mut self.campaigns[ix.at()];
-        if campaign.wakes_at.is_some_and(|known| known > self.now && known <= at) {
+        if campaign.wakes_at.is_some_and(|pending| pending <= at) {
             return;
         }
-        campaign.wakes_at = Some(at);
-        self.timers.push(at, Timer::Campaign(ix));
+        let pending = campaign.wakes_at.replace(at);
+        self.timers.wake(pending, at, Timer::Campaign(ix));
     }
 
     pub(super) fn write_touched_rows(&mut self) {

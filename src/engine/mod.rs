@@ -30,6 +30,7 @@ mod quota;
 mod reads;
 mod ready;
 mod reconcile;
+mod rest;
 mod restore;
 mod settings;
 mod settle;

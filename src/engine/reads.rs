@@ -164,6 +164,11 @@ impl ReadQueue {
         }
     }
 
+    /// All that wait, class by class.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Wanted> {
+        self.waiting.iter().flatten()
+    }
+
     fn push_front(&mut self, wanted: Wanted) {
         self.waiting[wanted.purpose.class() as usize].push_front(wanted);
     }
@@ -230,7 +235,7 @@ impl Engine {
         purpose.target().map_or(0, |target| self.targets[target.at()].epoch)
     }
 
-    fn is_current(&self, wanted: Wanted) -> bool {
+    pub(super) fn is_current(&self, wanted: Wanted) -> bool {
         // Read-ahead outlives changes of the preparation; it is dropped once the verdict is in.
         if let Purpose::Versions(target) = wanted.purpose {
             let target = &self.targets[target.at()];

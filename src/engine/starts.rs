@@ -152,7 +152,7 @@ impl Engine {
     }
 
     /// After the circuit's backoff one start may go, once a read succeeded.
-    fn circuit_lets_through(&self, ix: ProjectIx) -> bool {
+    pub(super) fn circuit_lets_through(&self, ix: ProjectIx) -> bool {
         let project = &self.projects[ix.at()];
         let sending = || {
             let submitting =
@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// With `strict`, failures consume concurrency (rule S8).
-    fn has_budget_for_intent(&self, ix: TargetIx) -> bool {
+    pub(super) fn has_budget_for_intent(&self, ix: TargetIx) -> bool {
         let campaign = self.targets[ix.at()].campaign;
         self.strict_cap(campaign).is_none_or(|cap| self.campaigns[campaign.at()].in_flight() < cap)
     }
@@ -222,13 +222,13 @@ impl Engine {
         }
     }
 
-    fn project_has_slot(&self, ix: ProjectIx) -> bool {
+    pub(super) fn project_has_slot(&self, ix: ProjectIx) -> bool {
         let project = &self.projects[ix.at()];
         let policy = self.settings.projects.get(&project.name);
         policy.is_some_and(|policy| project.occupied < policy.max_in_flight)
     }
 
-    fn campaign_has_slot(&self, ix: CampaignIx) -> bool {
+    pub(super) fn campaign_has_slot(&self, ix: CampaignIx) -> bool {
         let campaign = &self.campaigns[ix.at()];
         let policy = self.settings.campaigns.get(&campaign.name);
         policy.is_some_and(|policy| campaign.occupied < policy.max_in_flight)

@@ -2,7 +2,8 @@
 //!
 //! The true time is the cloud's. The machine's wall clock may part from it; a process's steady
 //! clock begins at the machine's and never jumps. After every step the checker judges it, and a
-//! tick right after it must find nothing to do.
+//! tick right after it must find nothing to do. Before time passes, whatever waits must wait for
+//! something that will come.
 
 use std::sync::Arc;
 
@@ -217,7 +218,11 @@ impl Host {
             if self.steps >= last {
                 return Ended::TooManySteps;
             }
-            let Some(next) = self.next_at() else {
+            let next = self.next_at();
+            if next.is_none_or(|next| next > self.now) {
+                self.check_wakes();
+            }
+            let Some(next) = next else {
                 self.now = until;
                 return Ended::Idle;
             };
@@ -413,6 +418,12 @@ impl Host {
         if wakes_at.is_some_and(|at| at <= now) {
             self.problem(format!("it wants to wake at {wakes_at:?}, which is not after {now:?}"));
         }
+    }
+
+    /// Nothing waits for a wake-up that got lost.
+    fn check_wakes(&mut self) {
+        let lost = self.engine().map(Engine::lost_wakes).unwrap_or_default();
+        lost.into_iter().for_each(|lost| self.problem(lost));
     }
 
     /// The rows that steps touched are all rows.
