@@ -16,10 +16,8 @@ pub(super) const INSERT: Insert = Insert {
     width: 7,
     tail: "on conflict (id) do nothing",
 };
-pub(super) const OF_INSTANCE: &str = "select at, project, instance, attempt, kind, body \
-     from evidence where project = $1 and instance = $2 order by at, id";
 pub(super) const OF_ATTEMPT: &str = "select at, project, instance, attempt, kind, body \
-     from evidence where project = $1 and instance = $2 and attempt = $3 order by at, id";
+     from evidence where attempt = $1 order by at, id";
 
 const TABLE: &str = "evidence";
 
@@ -39,6 +37,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Begins with the instant, so that new rows go to the end of the key's index: a bare hash would
+    /// have every answer write a page of its own.
     fn id(&self) -> String {
         let mut hash = Sha256::new();
         let attempt = self.attempt.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -54,7 +54,7 @@ impl Evidence {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
-        hex::encode(hash.finalize())
+        format!("{:016x}{}", self.at.0, hex::encode(hash.finalize()))
     }
 
     fn write(&self, row: &mut Binds) {
@@ -91,18 +91,6 @@ pub(super) async fn of_attempt(
     connection: &mut AnyConnection,
     attempt: &AttemptId,
 ) -> Result<Vec<Evidence>, sqlx::Error> {
-    let query = sqlx::query(OF_ATTEMPT)
-        .bind(attempt.target.project.as_str())
-        .bind(attempt.target.instance.as_str())
-        .bind(attempt.to_string());
-    query.fetch_all(connection).await?.iter().map(Evidence::read).collect()
-}
-
-pub(super) async fn of_instance(
-    connection: &mut AnyConnection,
-    project: &ProjectName,
-    instance: &InstanceId,
-) -> Result<Vec<Evidence>, sqlx::Error> {
-    let query = sqlx::query(OF_INSTANCE).bind(project.as_str()).bind(instance.as_str());
+    let query = sqlx::query(OF_ATTEMPT).bind(attempt.to_string());
     query.fetch_all(connection).await?.iter().map(Evidence::read).collect()
 }

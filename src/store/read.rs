@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, AnyPool};
 
 use crate::engine::rows::{AttemptRow, CampaignRow, TargetRow};
 use crate::engine::{Event, Rows};
-use crate::model::{AttemptId, CampaignName, InstanceId, ProjectName, TargetId};
+use crate::model::{AttemptId, CampaignName, TargetId};
 
 use super::error::StoreError;
 use super::evidence::{self, Evidence};
@@ -105,17 +105,6 @@ impl ReadOnly {
     /// What the cloud answered about an attempt, oldest first.
     pub async fn evidence(&self, attempt: &AttemptId) -> Result<Vec<Evidence>, StoreError> {
         evidence::of_attempt(&mut *self.connection().await?, attempt).await.map_err(self.failed())
-    }
-
-    /// What the cloud answered about an instance, in any campaign, oldest first.
-    pub async fn evidence_of_instance(
-        &self,
-        project: &ProjectName,
-        instance: &InstanceId,
-    ) -> Result<Vec<Evidence>, StoreError> {
-        evidence::of_instance(&mut *self.connection().await?, project, instance)
-            .await
-            .map_err(self.failed())
     }
 
     /// Every set of effective settings, oldest first.

@@ -11,11 +11,26 @@ use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Column, Row};
 
 use super::error::BadColumn;
 
-/// Rows per statement, largest first: few distinct texts, so that each is prepared once. SQLite's
-/// driver looks up each value by name among all of the statement, so that 64 rows in one take
-/// longer than four times sixteen; the limits of 32,766 values (SQLite) and 65,535 (PostgreSQL)
-/// are far.
-pub(super) const CHUNKS: [usize; 3] = [16, 4, 1];
+/// Rows per statement, largest first: few distinct texts, so that each is prepared once. The
+/// limits of 32,766 values (SQLite) and 65,535 (PostgreSQL) are far.
+pub(super) const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+
+/// How a multi-row statement names its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placeholders {
+    /// `$1`, `$2`: understood by both databases. SQLite's driver looks up the name of each among
+    /// all of the statement, so that large statements take the square of their size.
+    Numbered,
+    /// `?`: SQLite only.
+    Nameless,
+}
+
+impl Placeholders {
+    /// What the database of this name takes best.
+    pub fn of(backend: &str) -> Placeholders {
+        if backend == "SQLite" { Placeholders::Nameless } else { Placeholders::Numbered }
+    }
+}
 
 /// `insert into … values ROWS on conflict …`, for any number of rows.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +44,7 @@ pub(super) struct Insert {
 }
 
 impl Insert {
-    pub fn text(&self, rows: usize) -> String {
+    pub fn text(&self, rows: usize, placeholders: Placeholders) -> String {
         let mut text = String::from(self.head);
         for row in 0..rows {
             text.push_str(if row == 0 { " (" } else { ", (" });
@@ -37,8 +52,13 @@ impl Insert {
                 if column > 0 {
                     text.push_str(", ");
                 }
-                text.push('$');
-                text.push_str(&(row * self.width + column + 1).to_string());
+                match placeholders {
+                    Placeholders::Nameless => text.push('?'),
+                    Placeholders::Numbered => {
+                        text.push('$');
+                        text.push_str(&(row * self.width + column + 1).to_string());
+                    }
+                }
             }
             text.push(')');
         }
@@ -56,6 +76,7 @@ impl Insert {
         mut rows: &[T],
         write: impl Fn(&T, &mut Binds),
     ) -> Result<(), sqlx::Error> {
+        let placeholders = Placeholders::of(connection.backend_name());
         for size in CHUNKS {
             while rows.len() >= size {
                 let (chunk, rest) = rows.split_at(size);
@@ -64,7 +85,7 @@ impl Insert {
                     write(row, &mut binds);
                 }
                 debug_assert_eq!(binds.0.len(), size * self.width, "{}", self.head);
-                let text = AssertSqlSafe(self.text(size));
+                let text = AssertSqlSafe(self.text(size, placeholders));
                 sqlx::query_with(text, binds.0).execute(&mut *connection).await?;
                 rows = rest;
             }
@@ -219,8 +240,12 @@ mod tests {
     #[test]
     fn placeholders_count_through_all_rows() {
         assert_eq!(
-            PAIRS.text(2),
+            PAIRS.text(2, Placeholders::Numbered),
             "insert into pairs (a, b) values ($1, $2), ($3, $4) on conflict (a) do nothing"
+        );
+        assert_eq!(
+            PAIRS.text(2, Placeholders::Nameless),
+            "insert into pairs (a, b) values (?, ?), (?, ?) on conflict (a) do nothing"
         );
     }
 

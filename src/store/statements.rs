@@ -4,13 +4,15 @@ use crate::engine::rows::{
     AttemptRow, CampaignRow, CredentialRow, FreezeRow, InstanceRow, ProjectRow, TargetRow,
 };
 
-use super::sql::{CHUNKS, Insert};
+use super::sql::{CHUNKS, Insert, Placeholders};
 use super::table::{self, Table};
 use super::{evidence, ledger, schema, settings};
 
-/// The texts that any database must understand, once the migrations are applied. SQLite's own
-/// pragmas are not among them.
-pub fn statements() -> Vec<String> {
+/// The texts that the database of this name (`SQLite`, `PostgreSQL`) must understand, once the
+/// migrations are applied. They differ in how values are named only; SQLite's own pragmas are not
+/// among them.
+pub fn statements(backend: &str) -> Vec<String> {
+    let placeholders = Placeholders::of(backend);
     let mut texts: Vec<String> = [
         schema::APPLIED,
         schema::RECORD,
@@ -26,22 +28,21 @@ pub fn statements() -> Vec<String> {
         ledger::OLDEST_OF_TARGET,
         ledger::NEWEST_OF_TARGET,
         evidence::OF_ATTEMPT,
-        evidence::OF_INSTANCE,
         table::ATTEMPTS_OF_TARGET,
         table::TARGETS_OF_CAMPAIGN,
         table::LIFT,
     ]
     .map(str::to_owned)
     .into();
-    texts.extend(sizes(&ledger::INSERT));
-    texts.extend(sizes(&evidence::INSERT));
-    texts.extend(of_table::<InstanceRow>());
-    texts.extend(of_table::<TargetRow>());
-    texts.extend(of_table::<AttemptRow>());
-    texts.extend(of_table::<CampaignRow>());
-    texts.extend(of_table::<ProjectRow>());
-    texts.extend(of_table::<CredentialRow>());
-    texts.extend(of_table::<FreezeRow>());
+    texts.extend(sizes(&ledger::INSERT, placeholders));
+    texts.extend(sizes(&evidence::INSERT, placeholders));
+    texts.extend(of_table::<InstanceRow>(placeholders));
+    texts.extend(of_table::<TargetRow>(placeholders));
+    texts.extend(of_table::<AttemptRow>(placeholders));
+    texts.extend(of_table::<CampaignRow>(placeholders));
+    texts.extend(of_table::<ProjectRow>(placeholders));
+    texts.extend(of_table::<CredentialRow>(placeholders));
+    texts.extend(of_table::<FreezeRow>(placeholders));
     texts
 }
 
@@ -50,10 +51,10 @@ pub fn schema_texts() -> Vec<String> {
     schema::texts().map(str::to_owned).collect()
 }
 
-fn of_table<T: Table>() -> impl Iterator<Item = String> {
-    sizes(&T::UPSERT).chain([T::SELECT.to_owned()])
+fn of_table<T: Table>(placeholders: Placeholders) -> impl Iterator<Item = String> {
+    sizes(&T::UPSERT, placeholders).chain([T::SELECT.to_owned()])
 }
 
-fn sizes(insert: &Insert) -> impl Iterator<Item = String> {
-    CHUNKS.iter().map(|rows| insert.text(*rows))
+fn sizes(insert: &Insert, placeholders: Placeholders) -> impl Iterator<Item = String> {
+    CHUNKS.iter().map(move |rows| insert.text(*rows, placeholders))
 }
