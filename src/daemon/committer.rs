@@ -1,13 +1,16 @@
 //! Makes units durable, in order, and says so (rule S2).
 //!
-//! One task owns the store and works on one group at a time; while it does, the loop gathers the
+//! One thread owns the store and works on one group at a time; while it does, the loop gathers the
 //! next. So a group is whatever arrived during the commit before it, and a lone unit never waits
-//! for company. A group that fails for now is committed again, verbatim, until it is durable: the
+//! for company. It is a thread of its own because a commit goes to the database and back many
+//! times: among the tasks of the runtime it would queue behind requests each time. A group that fails for now is committed again, verbatim, until it is durable: the
 //! store looks first how far the last try got.
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::failpoint::{self, Point};
@@ -48,26 +51,30 @@ const REPORTS: usize = 4;
 pub(super) struct Committer {
     pub work: mpsc::Sender<Work>,
     pub reports: mpsc::Receiver<Report>,
-    task: tokio::task::JoinHandle<Store>,
+    given_up: CancellationToken,
+    task: tokio::task::JoinHandle<Option<Store>>,
 }
 
 impl Committer {
     pub fn start(store: Store) -> Committer {
         let (work, to_do) = mpsc::channel(1);
         let (reporter, reports) = mpsc::channel(REPORTS);
-        let task = tokio::spawn(run(store, to_do, reporter));
-        Committer { work, reports, task }
+        let given_up = CancellationToken::new();
+        let working = given_up.clone().run_until_cancelled_owned(run(store, to_do, reporter));
+        let runtime = Handle::current();
+        let task = tokio::task::spawn_blocking(move || runtime.block_on(working));
+        Committer { work, reports, given_up, task }
     }
 
-    /// Ends the task and gives the store back; `None` if the task had panicked.
+    /// Ends the thread's work and gives the store back; `None` if it had panicked.
     pub async fn end(self) -> Option<Store> {
         drop((self.work, self.reports));
-        self.task.await.ok()
+        self.task.await.ok().flatten()
     }
 
     /// Gives up what is under way: for the end of a process whose store does not answer.
     pub fn abandon(self) {
-        self.task.abort();
+        self.given_up.cancel();
     }
 }
 
