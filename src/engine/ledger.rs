@@ -9,7 +9,7 @@ use super::event::{Event, Fact};
 use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
 use super::rows::{CampaignRow, CredentialRow, ProjectRow};
 use super::state::TargetState;
-use super::tables::{Tally, Target};
+use super::tables::{Preparing, Tally, Target};
 use super::timers::Timer;
 use super::{Changes, Engine};
 use crate::model::{CampaignName, InstanceId, ProjectName, Steady, Versions};
@@ -17,6 +17,17 @@ use crate::model::{CampaignName, InstanceId, ProjectName, Steady, Versions};
 impl Engine {
     /// Changes a target and all that follows from the change: counters, queues, timers, the row.
     pub(super) fn edit(&mut self, ix: TargetIx, change: impl FnOnce(&mut Target)) {
+        self.touch_target(ix);
+        self.change(ix, change);
+    }
+
+    /// How far the checks before an intent have come: no part of the row, which is not written for
+    /// it.
+    pub(super) fn set_preparing(&mut self, ix: TargetIx, preparing: Preparing) {
+        self.change(ix, |target| target.preparing = preparing);
+    }
+
+    fn change(&mut self, ix: TargetIx, change: impl FnOnce(&mut Target)) {
         let target = &mut self.targets[ix.at()];
         let before = target.tally();
         change(target);
@@ -28,7 +39,6 @@ impl Engine {
             target.epoch = target.epoch.wrapping_add(1);
             target.look = None;
         }
-        self.touch_target(ix);
         if before != after {
             self.count(ix, before, after);
         }
@@ -64,7 +74,7 @@ impl Engine {
                 target.row.detail.versions_at = None;
                 target.verdict_read = false;
                 // A prepared one would start on what is void now.
-                target.preparing = super::tables::Preparing::No;
+                target.preparing = Preparing::No;
             });
             self.want_verdict(sibling);
         }
@@ -176,7 +186,7 @@ impl Engine {
         let siblings = &self.instances[target.instance.at()].targets;
         target.row.not_before.is_none_or(|at| at <= self.wall)
             && target.row.held_by.is_none()
-            && target.preparing == super::tables::Preparing::No
+            && target.preparing == Preparing::No
             && !siblings
                 .iter()
                 .any(|&other| other != ix && self.targets[other.at()].tally().occupies)

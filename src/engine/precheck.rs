@@ -46,7 +46,7 @@ impl Engine {
             return self.skip(ix, reason);
         }
         if self.targets[ix.at()].preparing == Preparing::Versions {
-            self.edit(ix, |target| target.preparing = Preparing::Look);
+            self.set_preparing(ix, Preparing::Look);
             let project = self.targets[ix.at()].project;
             self.want(project, Purpose::LastLook(ix));
         }

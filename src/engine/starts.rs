@@ -106,7 +106,7 @@ impl Engine {
 
     pub(super) fn unprepare(&mut self, ix: TargetIx) {
         if self.targets[ix.at()].preparing != Preparing::No {
-            self.edit(ix, |target| target.preparing = Preparing::No);
+            self.set_preparing(ix, Preparing::No);
         }
     }
 
@@ -282,10 +282,10 @@ impl Engine {
         let target = &self.targets[ix.at()];
         let project = target.project;
         if self.has_fresh_versions(ix) {
-            self.edit(ix, |target| target.preparing = Preparing::Look);
+            self.set_preparing(ix, Preparing::Look);
             self.want(project, Purpose::LastLook(ix));
         } else {
-            self.edit(ix, |target| target.preparing = Preparing::Versions);
+            self.set_preparing(ix, Preparing::Versions);
             self.want(project, Purpose::VersionsAgain(ix));
         }
     }
@@ -302,7 +302,7 @@ impl Engine {
             return self.prepare(ix);
         }
         let now = self.now;
-        self.edit(ix, |target| target.preparing = Preparing::Armed(now));
+        self.set_preparing(ix, Preparing::Armed(now));
         let project = self.targets[ix.at()].project;
         self.projects[project.at()].armed.push_back(Armed { target: ix, known_task });
         self.wake_project(project, now + LOOK_LASTS);
