@@ -94,3 +94,19 @@ pub(super) async fn of_attempt(
     let query = sqlx::query(OF_ATTEMPT).bind(attempt.to_string());
     query.fetch_all(connection).await?.iter().map(Evidence::read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_answer_goes_to_the_end_of_the_key() {
+        let keys = (0..50).map(|number| {
+            let at = Wall(1_769_903_999_000 + number);
+            let (project, kind) = ("sg".into(), "instance".into());
+            let body = number.to_string();
+            Evidence { at, project, instance: None, attempt: None, kind, body }.id()
+        });
+        assert!(keys.is_sorted());
+    }
+}
