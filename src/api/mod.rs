@@ -20,7 +20,8 @@ use tokio_util::task::TaskTracker;
 use crate::daemon::Handle;
 use crate::store::{ReadOnly, StoreError};
 
-pub use questions::{EventsAnswer, OrderBody, Problem, Why};
+pub use crate::engine::view::Why;
+pub use questions::{EventsAnswer, OrderBody, Problem};
 
 use unix_socket::UnixSocket;
 

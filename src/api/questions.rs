@@ -1,4 +1,5 @@
-//! The socket's routes: `/v1/status`, `/v1/plan`, `/v1/why`, `/v1/events`, `/v1/orders`.
+//! The socket's routes: `/v1/status`, `/v1/plan`, `/v1/why`, `/v1/targets`, `/v1/events`,
+//! `/v1/orders`.
 //!
 //! Bodies are the engine's own views as JSON. 200 done · 400 not understood · 404 unknown ·
 //! 409 refused in this state · 503 the loop does not answer.
@@ -16,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::Handle;
 use crate::daemon::handle::NoAnswer;
 use crate::engine::order::Refusal;
-use crate::engine::view::{PlanVerdict, PlannedTarget};
-use crate::engine::{Command, Event, Hold, Order, Plan, Reason, Reply, Status, TargetState};
+use crate::engine::view::{Candidate, Why};
+use crate::engine::{Command, Event, Order, Plan, Reply, Status};
 use crate::model::{TargetId, Wall, closest};
 use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
 
@@ -30,20 +31,6 @@ pub struct OrderBody {
     pub reason: Option<Arc<str>>,
     #[serde(flatten)]
     pub command: Command,
-}
-
-/// Why one target is not moving.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Why {
-    pub target: TargetId,
-    /// The instance's name.
-    pub name: Arc<str>,
-    /// The first reason that applies; `None` once it ended.
-    pub hold: Option<Hold>,
-    /// Where it stands, once it is under way or over.
-    pub state: Option<TargetState>,
-    /// Why it ended as it did.
-    pub reason: Option<Reason>,
 }
 
 /// A page of the ledger.
@@ -75,6 +62,14 @@ struct EventsQuery {
     limit: Option<u32>,
 }
 
+/// The query of `/v1/targets`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetsQuery {
+    /// A name or an id, alone or after `campaign/project/`.
+    called: String,
+}
+
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum EventsFrom {
@@ -94,6 +89,7 @@ pub(super) fn routes(handle: Handle, store: ReadOnly) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/plan", get(plan))
         .route("/v1/why/{campaign}/{project}/{instance}", get(why))
+        .route("/v1/targets", get(targets))
         .route("/v1/events", get(events))
         .route("/v1/orders", post(order))
         .with_state(Site { handle, store })
@@ -113,25 +109,13 @@ async fn why(
 ) -> Result<Json<Why>, Refused> {
     let target =
         TargetId { campaign: campaign.into(), project: project.into(), instance: instance.into() };
-    let hold = site.handle.why(target.clone()).await?;
-    let plan = site.handle.plan().await?;
-    let Some(planned) = find(&plan, &target) else {
-        return Err(Refused::new(StatusCode::NOT_FOUND, unknown(&plan, &target)));
-    };
-    let (state, reason) = match &planned.verdict {
-        PlanVerdict::State { state, reason } => (Some(*state), reason.clone()),
-        PlanVerdict::Skipped { reason } => (Some(TargetState::Skipped), Some(reason.clone())),
-        _ => (None, None),
-    };
-    Ok(Json(Why { target, name: planned.name.clone(), hold, state, reason }))
-}
-
-fn find<'a>(plan: &'a Plan, target: &TargetId) -> Option<&'a PlannedTarget> {
-    let campaign = plan.campaigns.iter().find(|campaign| campaign.name == target.campaign)?;
-    campaign
-        .targets
-        .iter()
-        .find(|one| one.project == target.project && one.instance == target.instance)
+    match site.handle.why(target.clone()).await? {
+        Some(why) => Ok(Json(why)),
+        None => {
+            let plan = site.handle.plan().await?;
+            Err(Refused::new(StatusCode::NOT_FOUND, unknown(&plan, &target)))
+        }
+    }
 }
 
 fn unknown(plan: &Plan, target: &TargetId) -> String {
@@ -144,6 +128,13 @@ fn unknown(plan: &Plan, target: &TargetId) -> String {
         .collect();
     let hint = closest::hint(&wanted, known.iter().map(String::as_str));
     format!("no target is called {wanted:?}{hint}")
+}
+
+async fn targets(
+    State(site): State<Site>,
+    Query(query): Query<TargetsQuery>,
+) -> Result<Json<Vec<Candidate>>, Refused> {
+    Ok(Json(site.handle.called(query.called).await?))
 }
 
 async fn events(

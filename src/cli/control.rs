@@ -19,7 +19,7 @@ use super::escape;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::{self, Relative};
-use super::socket::Socket;
+use super::socket::{IN_A_WHILE, SOON, Socket};
 use super::{Context, target};
 
 /// Where orders go.
@@ -75,7 +75,7 @@ pub struct OneCampaign {
 
 #[derive(Debug, Args)]
 pub struct OneTarget {
-    /// An instance's name or id, or campaign/project/instance.
+    /// An instance's name or id, alone or after campaign/project/.
     target: String,
     #[command(flatten)]
     reason: Reason,
@@ -143,7 +143,7 @@ pub struct Unfreeze {
 #[derive(Debug, Args)]
 #[group(id = "verdict", required = true, multiple = false, args = ["applied", "not_applied", "succeeded", "failed"])]
 pub struct Resolve {
-    /// An instance's name or id, or campaign/project/instance.
+    /// An instance's name or id, alone or after campaign/project/.
     target: String,
     /// The upgrade did start, as the cloud's task TASK where you know it.
     #[arg(long, value_name = "TASK", num_args = 0..=1)]
@@ -203,7 +203,11 @@ pub fn run(control: Control, context: &Context) -> Result<Exit, Failure> {
         let socket =
             Socket::open(&context.site).map_err(|none| none.into_failure(&context.site))?;
         let order = order(control, &socket, context).await?;
-        let reply: Reply = socket.post(ROUTE, &order).await?;
+        let within = match order.command {
+            Command::Abort { .. } => IN_A_WHILE,
+            _ => SOON,
+        };
+        let reply: Reply = socket.post(within, ROUTE, &order).await?;
         let aborted = matches!(order.command, Command::Abort { .. });
         if aborted && matches!(reply, Reply::Done { changed: true, .. }) {
             context

@@ -24,7 +24,7 @@ pub struct Args {
     /// Only this campaign's.
     #[arg(long, value_name = "NAME")]
     campaign: Option<String>,
-    /// Only this target's: an instance's name or id, or campaign/project/instance.
+    /// Only this target's: an instance's name or id, alone or after campaign/project/.
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// Only events of this name, such as paused: the "event" of --format json.
@@ -50,9 +50,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         if let Some(caveat) = source.caveat(&context.site) {
             context.output.say(&caveat);
         }
-        let plan = source.plan().await?;
-        let names = names(&plan);
-        let mut filter = filter(args, &plan, context)?;
+        let mut filter = filter(args, &source, context).await?;
+        let names = names(&source.plan().await?);
         let mut events = source.events(&filter).await?;
         events.reverse();
         print(&events, &names, context)?;
@@ -82,14 +81,15 @@ async fn follow(
     }
 }
 
-fn filter(args: &Args, plan: &Plan, context: &Context) -> Result<EventFilter, Failure> {
+async fn filter(args: &Args, source: &Source, context: &Context) -> Result<EventFilter, Failure> {
     let clock = &context.site.clock;
     let since = args
         .since
         .as_ref()
         .map(|since| clock.read("--since", since, moment::now(), Relative::Ago))
         .transpose()?;
-    let known = plan.campaigns.iter().map(|campaign| campaign.name.as_str());
+    let status = source.status().await?;
+    let known = status.campaigns.iter().map(|campaign| campaign.name.as_str());
     if let Some(campaign) = &args.campaign
         && !known.clone().any(|name| name == campaign)
     {
@@ -97,10 +97,7 @@ fn filter(args: &Args, plan: &Plan, context: &Context) -> Result<EventFilter, Fa
     }
     let target = match &args.target {
         None => None,
-        Some(text) => Some(match text.parse() {
-            Ok(target) => target,
-            Err(_) => target::resolve(plan, text)?,
-        }),
+        Some(text) => Some(source.find(text).await?),
     };
     if let Some(kind) = &args.kind {
         check_kind(kind)?;
@@ -176,7 +173,7 @@ fn line(event: &Event, names: &Names, context: &Context) -> String {
         true => "refit".to_owned(),
         false => escape::line(&parts.join("/")),
     };
-    let text = format!("{at}  {subject}  {}", narrate::sentence(event));
+    let text = format!("{at}  {subject}  {}", narrate::sentence(event, &context.site.clock.zone));
     context.output.wrapped(&text, CONTINUED_INDENT)
 }
 

@@ -15,7 +15,7 @@ use crate::model::calendar::LONG_AGO;
 use super::target;
 
 /// Keys of views and events that hold an instant.
-const INSTANTS: [&str; 14] = [
+const INSTANTS: [&str; 17] = [
     "at",
     "not_after",
     "project_backoff_until",
@@ -30,6 +30,9 @@ const INSTANTS: [&str; 14] = [
     "backoff_until",
     "since",
     "earliest",
+    "next_try",
+    "stopped_since",
+    "credential_stopped_since",
 ];
 
 /// Keys of views and events that hold a duration.
@@ -64,12 +67,17 @@ pub fn instant(at: Wall) -> Option<String> {
 
 /// `refit status`: the engine's [`Status`], each freeze as an object.
 pub fn status(status: &Status) -> Value {
-    let freezes = status
-        .freezes
-        .iter()
-        .map(|(scope, until)| json!({ "scope": scope, "until": until.map(Wall::rfc3339) }));
+    let freezes = status.freezes.iter().zip(&status.frozen_by).map(|((scope, until), by)| {
+        let mut value = readable(by);
+        value["scope"] = json!(scope);
+        value["until"] = json!(until.map(Wall::rfc3339));
+        value
+    });
     let freezes: Vec<Value> = freezes.collect();
     let mut value = readable(status);
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("frozen_by");
+    }
     value["freezes"] = freezes.into();
     value
 }
@@ -125,6 +133,7 @@ fn planned(campaign: &CampaignPlan, target: &PlannedTarget) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use crate::engine::view::FrozenBy;
     use crate::engine::{Fact, Hold, HoldKind, Scope};
     use crate::model::{AnswerNote, Millis};
 
@@ -155,6 +164,7 @@ mod tests {
         let note = AnswerNote::default;
         let facts = [
             Fact::NotSent { note: note(), project_backoff_until: INSTANT },
+            Fact::CloudUnreachable { since: INSTANT, cause: "refused".into(), next_try: INSTANT },
             Fact::Throttled { limit: None, until: INSTANT, note: note() },
             Fact::Conflict { count: 1, not_before: INSTANT, note: note() },
             Fact::BecameUncertain {
@@ -182,10 +192,18 @@ mod tests {
 
     #[test]
     fn a_status_shows_freezes_as_objects() {
-        let status = Status { freezes: vec![(Scope::All, Some(INSTANT))], ..Status::default() };
+        let by = FrozenBy { actor: "0/root".into(), reason: None, since: INSTANT };
+        let status = Status {
+            freezes: vec![(Scope::All, Some(INSTANT))],
+            frozen_by: vec![by],
+            ..Status::default()
+        };
         let value = super::status(&status);
         assert_eq!(value["freezes"][0]["scope"], "all");
         assert_eq!(value["freezes"][0]["until"], INSTANT.rfc3339());
+        assert_eq!(value["freezes"][0]["since"], INSTANT.rfc3339());
+        assert_eq!(value["freezes"][0]["actor"], "0/root");
+        assert_eq!(value.get("frozen_by"), None);
     }
 
     #[test]
@@ -196,6 +214,7 @@ mod tests {
             since: Some(INSTANT),
             earliest: None,
             next_command: None,
+            alternatives: Vec::new(),
         };
         let target = PlannedTarget {
             project: "sg".into(),

@@ -10,15 +10,15 @@ use std::fmt::Write;
 use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
-use crate::engine::Plan;
-use crate::engine::view::{CampaignPlan, IntervalView, PlanVerdict, PlannedTarget};
+use crate::engine::view::{CampaignPlan, CampaignStatus, IntervalView, PlanVerdict, PlannedTarget};
+use crate::engine::{Plan, Status};
 use crate::model::{ProjectName, Wall};
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::Clock;
 use super::output::Output;
-use super::socket::{NoDaemon, Socket};
+use super::socket::{IN_A_WHILE, NoDaemon, Socket};
 use super::{Context, escape, json, output, planning, settings};
 
 #[derive(Debug, ClapArgs)]
@@ -33,8 +33,14 @@ pub struct Args {
 /// which.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     context.block_on(async {
+        let mut stopped = None;
         let mut plan = match Socket::open(&context.site) {
-            Ok(socket) => socket.get("/v1/plan").await?.unwrap_or_default(),
+            Ok(socket) => {
+                // Asked first: it is quick, so that a daemon that hangs is soon known to.
+                let status = socket.get("/v1/status").await?.unwrap_or_default();
+                stopped = stopped_credential(&status, args.campaign.as_deref(), context);
+                socket.get_within(IN_A_WHILE, "/v1/plan").await?.unwrap_or_default()
+            }
             Err(none @ NoDaemon::Forbidden(..)) => return Err(none.into_failure(&context.site)),
             Err(NoDaemon::Absent(..)) => planning::plan(args.campaign.as_deref(), context).await?,
         };
@@ -43,9 +49,39 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             true => context.output.json(&json::plan(&plan))?,
             false => context.output.data(&to_human(&plan, context))?,
         }
+        if let Some(failure) = stopped {
+            return Err(failure);
+        }
         let needs_a_look = plan.campaigns.iter().any(|one| one.selection_empty || !one.complete);
         Ok(if needs_a_look { Exit::Findings } else { Exit::Done })
     })
+}
+
+/// What keeps a running daemon from reading the fleet of these campaigns, where that is the cloud's
+/// refusal of a credential.
+fn stopped_credential(
+    status: &Status,
+    campaign: Option<&str>,
+    context: &Context,
+) -> Option<Failure> {
+    let wanted = |one: &&CampaignStatus| campaign.is_none_or(|name| one.name.as_str() == name);
+    let reads: BTreeSet<&ProjectName> =
+        status.campaigns.iter().filter(wanted).flat_map(|one| one.intervals.keys()).collect();
+    let mut projects = status.projects.iter().filter(|project| reads.contains(&project.name));
+    let project = projects.find(|project| project.credential_stopped.is_some())?;
+    let since = match project.credential_stopped_since {
+        Some(since) => format!(" since {}", context.site.clock.show(since)),
+        None => String::new(),
+    };
+    let (name, credential) = (&project.name, &project.credential);
+    let message = format!(
+        "project {name} cannot be read: its credential {credential} is stopped{since}: {}",
+        project.credential_stopped.as_deref().unwrap_or("refused")
+    );
+    Some(
+        Failure::new(Exit::Credential, escape::line(&message))
+            .next(format!("refit resume --credential {credential}")),
+    )
 }
 
 fn select(plan: &mut Plan, campaign: Option<&str>) -> Result<(), Failure> {

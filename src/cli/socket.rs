@@ -11,13 +11,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
+use crate::daemon::FREEZE_FILE;
+use crate::engine::hold::shell_word;
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::site::Site;
 
-/// An order waits for its commit; a daemon whose store hangs for this long says so by silence.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a daemon that works needs at most to answer a question or to commit an order; it says
+/// itself, and earlier, that its store hangs. Whoever waits here may have an incident.
+pub const SOON: Duration = Duration::from_secs(5);
+
+/// The same where the answer, or the order, is as large as the fleet.
+pub const IN_A_WHILE: Duration = Duration::from_secs(30);
 
 /// A plan of 100,000 targets takes some 30 MiB.
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
@@ -29,7 +35,18 @@ const ORIGIN: &str = "http://refit";
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
+    /// The file that stops every start when the daemon does not listen.
+    brake: PathBuf,
     client: reqwest::Client,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    Request(#[from] reqwest::Error),
+    #[error("more than {BODY_LIMIT} bytes")]
+    Endless,
 }
 
 /// Why no daemon can be asked.
@@ -77,7 +94,10 @@ impl Socket {
         let mut first = None;
         for path in &site.sockets {
             match UnixStream::connect(path) {
-                Ok(_) => return Ok(Socket { path: path.clone(), client: client(path) }),
+                Ok(_) => {
+                    let brake = site.store.with_file_name(FREEZE_FILE);
+                    return Ok(Socket { path: path.clone(), brake, client: client(path) });
+                }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(NoDaemon::Forbidden(path.clone(), error));
                 }
@@ -95,10 +115,22 @@ impl Socket {
     /// `None` if the daemon knows no such thing (404).
     ///
     /// # Errors
-    /// The daemon went away, or answered with anything but success.
+    /// The daemon went away, is silent, or answered with anything but success.
     pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<Option<T>, Failure> {
-        let answer = self.client.get(format!("{ORIGIN}{route}")).send().await;
-        let (status, body) = self.read(answer).await?;
+        self.get_within(SOON, route).await
+    }
+
+    /// The same for an answer that may take longer.
+    ///
+    /// # Errors
+    /// As [`Socket::get`].
+    pub async fn get_within<T: DeserializeOwned>(
+        &self,
+        within: Duration,
+        route: &str,
+    ) -> Result<Option<T>, Failure> {
+        let answer = self.client.get(format!("{ORIGIN}{route}")).timeout(within).send().await;
+        let (status, body) = self.read(answer).await.map_err(|error| self.lost(&error, within))?;
         if status == reqwest::StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -108,21 +140,24 @@ impl Socket {
         self.decode(&body).map(Some)
     }
 
-    /// Posts a JSON body; the answer is decoded whatever its status, since a refusal has the same
+    /// Posts an order; the answer is decoded whatever its status, since a refusal has the same
     /// shape as success.
     ///
     /// # Errors
-    /// The daemon went away, or answered with something else.
+    /// The daemon went away, is silent, or answered with something else: each names the brake that
+    /// works even so.
     pub async fn post<B: Serialize, T: DeserializeOwned>(
         &self,
+        within: Duration,
         route: &str,
         body: &B,
     ) -> Result<T, Failure> {
-        let answer = self.client.post(format!("{ORIGIN}{route}")).json(body).send().await;
-        let (status, body) = self.read(answer).await?;
+        let request = self.client.post(format!("{ORIGIN}{route}")).json(body).timeout(within);
+        let answer = self.read(request.send().await).await;
+        let (status, body) = answer.map_err(|error| self.with_brake(self.lost(&error, within)))?;
         match serde_json::from_slice(&body) {
             Ok(reply) => Ok(reply),
-            Err(_) if !status.is_success() => Err(self.unexpected(status, &body)),
+            Err(_) if !status.is_success() => Err(self.with_brake(self.unexpected(status, &body))),
             Err(_) => self.decode(&body),
         }
     }
@@ -130,16 +165,15 @@ impl Socket {
     async fn read(
         &self,
         answer: Result<reqwest::Response, reqwest::Error>,
-    ) -> Result<(reqwest::StatusCode, Vec<u8>), Failure> {
-        let answer = answer.map_err(|error| self.lost(&error))?;
+    ) -> Result<(reqwest::StatusCode, Vec<u8>), Lost> {
+        let answer = answer?;
         let status = answer.status();
         let mut chunks = answer.bytes_stream();
         let mut body = Vec::new();
         while let Some(chunk) = chunks.next().await {
-            body.extend_from_slice(&chunk.map_err(|error| self.lost(&error))?);
+            body.extend_from_slice(&chunk?);
             if body.len() > BODY_LIMIT {
-                let message = format!("the answer from {} does not end", self.path.display());
-                return Err(Failure::new(Exit::Unreachable, message));
+                return Err(Lost::Endless);
             }
         }
         Ok((status, body))
@@ -154,14 +188,35 @@ impl Socket {
         })
     }
 
-    fn lost(&self, error: &reqwest::Error) -> Failure {
+    fn lost(&self, lost: &Lost, within: Duration) -> Failure {
         let path = self.path.display();
-        let what = if error.is_timeout() { "does not answer" } else { "went away" };
-        // The URL in the error's own text would only confuse: its host is made up.
-        let cause: &dyn Error = error.source().unwrap_or(error);
-        Failure::new(Exit::Unreachable, format!("the daemon at {path} {what}"))
-            .because(cause)
-            .next("refit status; if that hangs too: journalctl -u refit -n 50")
+        let failure = match lost {
+            Lost::Endless => {
+                let message = format!("the answer from {path} does not end");
+                Failure::new(Exit::Unreachable, message)
+            }
+            Lost::Request(error) if error.is_timeout() => {
+                let seconds = within.as_secs();
+                let message = format!("the daemon at {path} does not answer within {seconds} s");
+                Failure::new(Exit::Unreachable, message)
+            }
+            // The URL in the error's own text would only confuse: its host is made up.
+            Lost::Request(error) => {
+                Failure::new(Exit::Unreachable, format!("the daemon at {path} went away"))
+                    .because(error.source().unwrap_or(error))
+            }
+        };
+        failure.next("systemctl status refit; journalctl -u refit -n 50")
+    }
+
+    /// An order that may not have arrived: what stops every start all the same.
+    fn with_brake(&self, failure: Failure) -> Failure {
+        let brake = self.brake.display().to_string();
+        let mut failure = failure.next(format!("touch {}", shell_word(&brake)));
+        failure.causes.push(format!(
+            "whether it takes the order is not known; the file {brake} stops every start even so"
+        ));
+        failure
     }
 
     fn unexpected(&self, status: reqwest::StatusCode, body: &[u8]) -> Failure {
@@ -188,7 +243,6 @@ fn client(path: &Path) -> reqwest::Client {
         .unix_socket(path)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(REQUEST_TIMEOUT)
         .build()
         .expect("a client without TLS roots, proxies or files to load always builds")
 }

@@ -4,17 +4,17 @@
 //! memory, so that states and holds are told by the same code either way. Nothing is written, no
 //! lock is taken, and nothing is sent.
 
-use crate::api::{EventsAnswer, Why};
+use crate::api::EventsAnswer;
 use crate::engine::input::Ownership;
-use crate::engine::view::{PlanVerdict, PlannedTarget};
-use crate::engine::{Engine, Event, Hold, HoldKind, Input, Plan, Status, TargetState};
+use crate::engine::view::{Candidate, Why};
+use crate::engine::{Engine, Event, Hold, HoldKind, Input, Plan, Status};
 use crate::model::{Millis, Settings, Steady, TargetId};
 use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::site::Site;
-use super::socket::{NoDaemon, Socket};
+use super::socket::{IN_A_WHILE, NoDaemon, Socket};
 use super::{Context, moment, settings, target};
 
 /// Why nothing starts from a store alone.
@@ -62,9 +62,27 @@ impl Source {
     /// The daemon went away.
     pub async fn plan(&self) -> Result<Plan, Failure> {
         match self {
-            Source::Daemon(socket) => Ok(socket.get("/v1/plan").await?.unwrap_or_default()),
+            Source::Daemon(socket) => {
+                Ok(socket.get_within(IN_A_WHILE, "/v1/plan").await?.unwrap_or_default())
+            }
             Source::Store(offline) => Ok(offline.engine.plan(offline.now)),
         }
+    }
+
+    /// The target that `text` means: an instance's name or id, alone or after
+    /// `campaign/project/`.
+    ///
+    /// # Errors
+    /// None or several, naming what could be meant; or the daemon went away.
+    pub async fn find(&self, text: &str) -> Result<TargetId, Failure> {
+        let found: Vec<Candidate> = match self {
+            Source::Daemon(socket) => target::called(socket, text).await?,
+            Source::Store(offline) => offline.engine.called(text),
+        };
+        if found.is_empty() {
+            return Err(target::unknown(&self.plan().await?, text));
+        }
+        target::only(text, found)
     }
 
     /// Why one target is not moving; the target exists, or is told apart as unknown.
@@ -140,24 +158,12 @@ impl Offline {
     }
 
     fn why(&self, id: &TargetId) -> Result<Why, Failure> {
-        let plan = self.engine.plan(self.now);
-        let Some(planned) = find(&plan, id) else {
-            return Err(target::unknown(&plan, &id.to_string()));
+        let Some(mut why) = self.engine.why(id, self.now) else {
+            return Err(target::unknown(&self.engine.plan(self.now), &id.to_string()));
         };
-        let (state, reason) = match &planned.verdict {
-            PlanVerdict::State { state, reason } => (Some(*state), reason.clone()),
-            PlanVerdict::Skipped { reason } => (Some(TargetState::Skipped), Some(reason.clone())),
-            _ => (None, None),
-        };
-        let mut hold = self.engine.hold(id, self.now);
-        hold.iter_mut().for_each(nobody_owns);
-        Ok(Why { target: id.clone(), name: planned.name.clone(), hold, state, reason })
+        why.hold.iter_mut().for_each(nobody_owns);
+        Ok(why)
     }
-}
-
-fn find<'a>(plan: &'a Plan, id: &TargetId) -> Option<&'a PlannedTarget> {
-    let campaign = plan.campaigns.iter().find(|campaign| campaign.name == id.campaign)?;
-    campaign.targets.iter().find(|one| one.project == id.project && one.instance == id.instance)
 }
 
 /// The engine knows of other owners only; here there is none.
@@ -220,6 +226,6 @@ fn query(filter: &EventFilter) -> String {
     query
 }
 
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
-use crate::engine::view::{CampaignStatus, IntervalView, ProjectStatus};
-use crate::engine::{CampaignState, HoldKind, Status, TargetState};
+use crate::engine::hold::unfreeze_command;
+use crate::engine::view::{CampaignStatus, FrozenBy, IntervalView, ProjectStatus};
+use crate::engine::{CampaignState, Hold, HoldKind, Scope, Status, TargetState};
 use crate::model::{Wall, WindowName};
 
 use super::exit::Exit;
@@ -96,11 +97,8 @@ fn to_human(status: &Status, context: &Context) -> String {
     for doubt in &status.doubts {
         line(&mut text, &format!("nothing starts: {}", escape::line(doubt)));
     }
-    let ends = clock.for_all(status.freezes.iter().filter_map(|(_, until)| *until));
-    for (scope, until) in &status.freezes {
-        let until = until.map_or("lifted".to_owned(), |until| ends.show(until));
-        let scope = escape::line(&scope.to_string());
-        line(&mut text, &format!("frozen: {scope}, until {until}"));
+    for (at, (scope, until)) in status.freezes.iter().enumerate() {
+        freeze(&mut text, scope, *until, status.frozen_by.get(at), context);
     }
     if !(status.doubts.is_empty() && status.freezes.is_empty()) {
         text.push('\n');
@@ -118,9 +116,28 @@ fn to_human(status: &Status, context: &Context) -> String {
         }
     }
     for project in &status.projects {
-        troubles(&mut text, project, clock);
+        troubles(&mut text, project, status.at, context);
     }
     text
+}
+
+fn freeze(
+    text: &mut String,
+    scope: &Scope,
+    until: Option<Wall>,
+    by: Option<&FrozenBy>,
+    context: &Context,
+) {
+    let (clock, output) = (&context.site.clock, &context.output);
+    let until = until.map_or("lifted".to_owned(), |until| clock.show(until));
+    line(text, &format!("frozen: {}, until {until}", escape::line(&scope.to_string())));
+    if let Some(by) = by {
+        let reason = by.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let since = clock.show(by.since);
+        text.push_str(&output.entry("by", &escape::line(&format!("{}{reason}", by.actor))));
+        text.push_str(&output.entry("since", &since));
+    }
+    text.push_str(&output.entry("next", &escape::line(&unfreeze_command(scope))));
 }
 
 fn table(status: &Status, context: &Context) -> String {
@@ -202,13 +219,40 @@ fn details(campaign: &CampaignStatus, now: Wall, context: &Context) -> String {
     if campaign.state == Some(CampaignState::AwaitingApproval) {
         say("approve", format!("refit approve {name} --digest {}", campaign.digest));
     }
-    if let Some(hold) = campaign.hold.as_ref().filter(|hold| hold.kind != HoldKind::InProgress) {
-        let earliest = match hold.earliest.filter(|earliest| *earliest > now) {
-            Some(earliest) => format!("; earliest {}", clock.show_near(earliest, now)),
-            None => String::new(),
-        };
-        let detail = escape::line(&hold.detail);
-        say("waits", format!("{}: {detail}{earliest}", hold.kind.word()));
+    if let Some(hold) = &campaign.hold {
+        say("waits", waits(campaign, hold, now, clock));
+        // The lines above have the commands for these already.
+        let is_said = matches!(
+            hold.kind,
+            HoldKind::CampaignPaused | HoldKind::AwaitingApproval | HoldKind::BudgetTripped
+        );
+        if let Some(command) = hold.next_command.as_ref().filter(|_| !is_said) {
+            say("next", escape::line(command));
+        }
+    }
+    text
+}
+
+/// The reason that all share, or how many wait for what, with the detail of the commonest.
+fn waits(campaign: &CampaignStatus, hold: &Hold, now: Wall, clock: &Clock) -> String {
+    let earliest = match hold.earliest.filter(|earliest| *earliest > now) {
+        Some(earliest) => format!("; earliest {}", clock.show_near(earliest, now)),
+        None => String::new(),
+    };
+    let detail = format!("{}{earliest}", escape::line(&hold.detail));
+    let [first, rest @ ..] = &campaign.waits[..] else {
+        return format!("{}: {detail}", hold.kind.word());
+    };
+    let pending = campaign.counts.get(&TargetState::Pending).copied().unwrap_or(0);
+    let counted: u32 = campaign.waits.iter().map(|one| one.targets).sum();
+    let part = if counted < pending { format!("of the first {counted}: ") } else { String::new() };
+    if rest.is_empty() {
+        return format!("{part}{}: {detail}", first.kind.word());
+    }
+    let noun = if first.targets == 1 { "target" } else { "targets" };
+    let mut text = format!("{part}{} {noun}: {} ({detail})", first.targets, first.kind.word());
+    for one in rest {
+        text.push_str(&format!("; {}: {}", one.targets, one.kind.word()));
     }
     text
 }
@@ -273,20 +317,53 @@ fn causes(campaign: &CampaignStatus) -> String {
 }
 
 /// Why a project starts nothing, where it does not.
-fn troubles(text: &mut String, project: &ProjectStatus, clock: &Clock) {
+fn troubles(text: &mut String, project: &ProjectStatus, now: Wall, context: &Context) {
+    let (clock, output) = (&context.site.clock, &context.output);
     let name = escape::line(project.name.as_str());
-    let mut say = |what: String| line(text, &format!("\nproject {name}: {what}"));
+    let mut say = |what: String, entries: &[(&str, Option<String>)]| {
+        line(text, &format!("\nproject {name}: {what}"));
+        for (key, entry) in entries {
+            if let Some(entry) = entry {
+                text.push_str(&output.entry(key, &escape::line(entry)));
+            }
+        }
+    };
+    let at = |at: Option<Wall>| at.map(|at| clock.show(at));
     if let Some(why) = &project.stopped {
-        say(format!("stopped, {}\n  next: refit resume --project {name}", escape::line(why)));
+        let next = format!("refit resume --project {}", project.name);
+        let since = at(project.stopped_since);
+        say(
+            "stopped".into(),
+            &[("because", Some(why.to_string())), ("since", since), ("next", Some(next))],
+        );
     }
     if let Some(why) = &project.credential_stopped {
-        say(format!("its credential is stopped, {}", escape::line(why)));
+        let credential = &project.credential;
+        say(
+            format!("credential {} is stopped", escape::line(credential.as_str())),
+            &[
+                ("because", Some(why.to_string())),
+                ("since", at(project.credential_stopped_since)),
+                ("next", Some(format!("refit resume --credential {credential}"))),
+            ],
+        );
+    }
+    if let Some(unreachable) = &project.unreachable {
+        let next_try = Some(unreachable.next_try).filter(|next_try| *next_try > now);
+        say(
+            "cloud unreachable".into(),
+            &[
+                ("because", Some(unreachable.cause.to_string())),
+                ("since", at(Some(unreachable.since))),
+                ("next try", at(next_try).or_else(|| Some("now".to_owned()))),
+            ],
+        );
     }
     if let Some(until) = project.circuit_open_until {
-        say(format!("circuit open until {}", clock.show(until)));
+        say(format!("three unclear answers in a row; no start before {}", clock.show(until)), &[]);
     }
-    if let Some(until) = project.backoff_until {
-        say(format!("does not reach the cloud, backs off until {}", clock.show(until)));
+    if let Some(until) = project.backoff_until.filter(|_| project.unreachable.is_none()) {
+        say(format!("an upgrade could not be sent; backs off until {}", clock.show(until)), &[]);
     }
 }
 

@@ -1,44 +1,51 @@
-//! Which target somebody means: an instance's name, its id, or campaign/project/instance.
+//! Which target somebody means: an instance's name or id, alone or after `campaign/project/`.
 
 use crate::engine::Plan;
-use crate::engine::view::{CampaignPlan, PlannedTarget};
+use crate::engine::hold::shell_word;
+use crate::engine::view::{CampaignPlan, Candidate, PlannedTarget};
 use crate::model::{TargetId, closest};
 
 use super::failure::Failure;
-use super::socket::Socket;
+use super::socket::{IN_A_WHILE, Socket};
+use super::source::encode;
 
 /// Candidates that an ambiguous name lists.
 const LISTED: usize = 10;
 
-/// Asks the daemon which target `text` is. A full id is taken as it is: the engine knows best
-/// whether it exists.
+/// Asks the daemon which target `text` is: an instance's name or id, alone or after
+/// `campaign/project/`.
 ///
 /// # Errors
 /// No target or more than one is called that; both name what could be meant.
 pub async fn find(socket: &Socket, text: &str) -> Result<TargetId, Failure> {
-    if let Ok(target) = text.parse() {
-        return Ok(target);
+    let found = called(socket, text).await?;
+    if found.is_empty() {
+        let plan: Option<Plan> = socket.get_within(IN_A_WHILE, "/v1/plan").await?;
+        return Err(unknown(&plan.unwrap_or_default(), text));
     }
-    let plan: Plan = socket.get("/v1/plan").await?.unwrap_or_default();
-    resolve(&plan, text)
+    only(text, found)
 }
 
+/// Every target that the daemon knows by that name or id.
+///
 /// # Errors
-/// As [`find`].
-pub fn resolve(plan: &Plan, text: &str) -> Result<TargetId, Failure> {
-    let all = || plan.campaigns.iter().flat_map(|one| one.targets.iter().map(move |t| (one, t)));
-    let found: Vec<(&CampaignPlan, &PlannedTarget)> = all()
-        .filter(|(campaign, target)| {
-            *target.name == *text
-                || target.instance.as_str() == text
-                || id(campaign, target).to_string() == text
-        })
-        .collect();
-    match found[..] {
-        [(campaign, target)] => Ok(id(campaign, target)),
-        [] => Err(unknown(plan, text)),
-        _ => Err(ambiguous(text, &found)),
+/// The daemon went away.
+pub async fn called(socket: &Socket, text: &str) -> Result<Vec<Candidate>, Failure> {
+    let route = format!("/v1/targets?called={}", encode(text));
+    Ok(socket.get(&route).await?.unwrap_or_default())
+}
+
+/// The one that was found.
+///
+/// # Errors
+/// There are several: each is named with the command that means it.
+pub fn only(text: &str, mut found: Vec<Candidate>) -> Result<TargetId, Failure> {
+    if found.len() > 1 {
+        let typed: Vec<String> = std::env::args().skip(1).collect();
+        return Err(ambiguous(text, &found, &typed));
     }
+    let one = found.pop().ok_or_else(|| unknown(&Plan::default(), text))?;
+    Ok(one.target)
 }
 
 pub fn id(campaign: &CampaignPlan, target: &PlannedTarget) -> TargetId {
@@ -65,67 +72,64 @@ pub fn unknown(plan: &Plan, text: &str) -> Failure {
         .next("refit plan, which lists all")
 }
 
-fn ambiguous(text: &str, found: &[(&CampaignPlan, &PlannedTarget)]) -> Failure {
-    let mut message = format!("{text:?} is the name of {} targets:", found.len());
-    for (campaign, target) in found.iter().take(LISTED) {
-        message.push_str(&format!("\n  {}", id(campaign, target)));
+fn ambiguous(text: &str, found: &[Candidate], typed: &[String]) -> Failure {
+    let mut message = format!("{text:?} means {} targets:", found.len());
+    for candidate in found.iter().take(LISTED) {
+        let target = candidate.target.to_string();
+        let words = typed.iter().map(|word| if word == text { &target } else { word });
+        let words: Vec<String> = words.map(|word| shell_word(word)).collect();
+        message.push_str(&format!("\n  refit {}", words.join(" ")));
     }
     if found.len() > LISTED {
         message.push_str(&format!("\n  and {} more", found.len() - LISTED));
     }
-    Failure::usage(message).next("the same command with one of these")
+    Failure::usage(message).next("one of these")
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::view::PlanVerdict;
+    use crate::engine::view::{CampaignPlan, PlanVerdict, PlannedTarget};
 
     use super::*;
 
-    fn plan(targets: &[(&str, &str, &str)]) -> Plan {
-        let mut plan = Plan::default();
-        for (campaign, instance, name) in targets {
-            let target = PlannedTarget {
-                project: "sg-prod".into(),
-                instance: (*instance).into(),
-                name: (*name).into(),
-                wave: 0,
-                verdict: PlanVerdict::Unread,
-            };
-            match plan.campaigns.iter_mut().find(|one| one.name.as_str() == *campaign) {
-                Some(one) => one.targets.push(target),
-                None => plan.campaigns.push(CampaignPlan {
-                    name: (*campaign).into(),
-                    digest: "".into(),
-                    complete: true,
-                    selection_empty: false,
-                    waves: Vec::new(),
-                    targets: vec![target],
-                }),
-            }
-        }
-        plan
+    fn candidate(target: &str) -> Candidate {
+        Candidate { target: target.parse().unwrap(), name: "cache-a".into() }
     }
 
     #[test]
-    fn a_target_is_found_by_name_id_and_full_id() {
-        let plan = plan(&[("weekly", "id-1", "cache-a"), ("weekly", "id-2", "cache-b")]);
-        for text in ["cache-b", "id-2", "weekly/sg-prod/id-2"] {
-            assert_eq!(resolve(&plan, text).unwrap().to_string(), "weekly/sg-prod/id-2");
-        }
-    }
-
-    #[test]
-    fn an_ambiguous_name_lists_the_full_ids() {
-        let plan = plan(&[("weekly", "id-1", "cache-a"), ("nightly", "id-1", "cache-a")]);
-        let message = resolve(&plan, "cache-a").unwrap_err().message;
-        assert!(message.contains("weekly/sg-prod/id-1\n  nightly/sg-prod/id-1"), "{message}");
+    fn an_ambiguous_name_lists_the_commands_that_mean_each() {
+        let found = [candidate("weekly/sg/id-1"), candidate("nightly/sg/id-1")];
+        let typed = ["hold", "cache-a", "--reason", "load test"].map(String::from);
+        let failure = ambiguous("cache-a", &found, &typed);
+        assert_eq!(
+            failure.message,
+            "\"cache-a\" means 2 targets:\n  refit hold weekly/sg/id-1 --reason 'load test'\n  \
+             refit hold nightly/sg/id-1 --reason 'load test'"
+        );
     }
 
     #[test]
     fn an_unknown_name_suggests_the_closest() {
-        let plan = plan(&[("weekly", "id-1", "cache-orders"), ("weekly", "id-2", "web")]);
-        let message = resolve(&plan, "cache-order").unwrap_err().message;
-        assert_eq!(message, "no target is called \"cache-order\"; did you mean cache-orders?");
+        let target = |instance: &str, name: &str| PlannedTarget {
+            project: "sg".into(),
+            instance: instance.into(),
+            name: name.into(),
+            wave: 0,
+            verdict: PlanVerdict::Unread,
+        };
+        let campaign = CampaignPlan {
+            name: "weekly".into(),
+            digest: "".into(),
+            complete: true,
+            selection_empty: false,
+            waves: Vec::new(),
+            targets: vec![target("id-1", "cache-orders"), target("id-2", "web")],
+        };
+        let plan = Plan { campaigns: vec![campaign], ..Plan::default() };
+        let message = unknown(&plan, "weekly/sg/cache-order").message;
+        assert_eq!(
+            message,
+            "no target is called \"weekly/sg/cache-order\"; did you mean cache-orders?"
+        );
     }
 }

@@ -10,11 +10,11 @@ use crate::model::{Millis, Wall};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::source::Source;
-use super::{Context, escape, json as shapes, moment, target};
+use super::{Context, escape, json as shapes, moment};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// An instance's name or id, or campaign/project/instance.
+    /// An instance's name or id, alone or after campaign/project/.
     target: String,
 }
 
@@ -23,11 +23,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     context.block_on(async {
         let source = Source::open(context).await?;
-        let id = match args.target.parse() {
-            Ok(id) => id,
-            Err(_) => target::resolve(&source.plan().await?, &args.target)?,
-        };
-        let why = source.why(&id).await?;
+        let why = source.why(&source.find(&args.target).await?).await?;
         if let Some(caveat) = source.caveat(&context.site) {
             context.output.say(&caveat);
         }
@@ -41,7 +37,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// `target`, `name`, `state`, `reason`, and `hold` with `kind`, `detail`, `since`, `earliest`,
-/// `next_command`.
+/// `next_command`, `alternatives`.
 fn to_json(why: &Why) -> Value {
     let mut value = shapes::readable(why);
     value["reason"] = json!(why.reason.as_ref().map(ToString::to_string));
@@ -83,13 +79,15 @@ fn hold_lines(hold: &Hold, context: &Context, now: Wall) -> String {
     if let Some(command) = &hold.next_command {
         text.push_str(&output.entry("next", &escape::line(command)));
     }
+    for command in &hold.alternatives {
+        text.push_str(&output.entry("or", &escape::line(command)));
+    }
     text
 }
 
 fn end(why: &Why) -> String {
-    match (&why.state, &why.reason) {
-        (Some(state), Some(reason)) => format!("{state}: {}", escape::line(&reason.to_string())),
-        (Some(state), None) => state.to_string(),
-        (None, _) => "how is not told".to_owned(),
+    match &why.reason {
+        Some(reason) => format!("{}: {}", why.state, escape::line(&reason.to_string())),
+        None => why.state.to_string(),
     }
 }

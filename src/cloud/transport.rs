@@ -190,16 +190,20 @@ async fn body(response: &mut Response, limit: usize) -> Result<Bytes, String> {
     Ok(body.freeze())
 }
 
-/// The error and its causes in one line, without the address.
+/// What every failed request begins with: the words of the client's layers, which tell nothing.
+const LAYERS: [&str; 2] = ["error sending request", "client error (Connect)"];
+
+/// The error's causes in one line, without the address: `tcp connect error: Connection refused`.
 fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut text = error.to_string();
+    let mut texts = vec![error.to_string()];
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        texts.push(error.to_string());
         cause = error.source();
     }
-    text
+    let told = texts.iter().position(|text| !LAYERS.contains(&text.as_str())).unwrap_or(0);
+    texts[told..].join(": ")
 }
 
 /// Makes ring the process's TLS provider, unless there is one already.

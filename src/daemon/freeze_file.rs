@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::input::FreezeFile;
 
 /// What the file is called, whatever is in it.
-const NAME: &str = "FREEZE";
+pub const FREEZE_FILE: &str = "FREEZE";
 
 /// Where the file may stand.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl FreezePlaces {
     pub fn of(store: &Path, state_directory: Option<&Path>) -> FreezePlaces {
         let mut places = Vec::new();
         for directory in store.parent().into_iter().chain(state_directory) {
-            let place = directory.join(NAME);
+            let place = directory.join(FREEZE_FILE);
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -33,17 +33,24 @@ impl FreezePlaces {
 
     /// One stat per place: microseconds, so the sender may do it as its last act.
     pub fn look(&self) -> FreezeFile {
-        let frozen = self.places.iter().any(|place| match place.symlink_metadata() {
+        let found = self.places.iter().find(|place| match place.symlink_metadata() {
             Ok(_) => true,
             Err(error) => error.kind() != ErrorKind::NotFound,
         });
-        if frozen { FreezeFile::Present } else { FreezeFile::Absent }
+        match found {
+            Some(place) => FreezeFile::Present(place.display().to_string().into()),
+            None => FreezeFile::Absent,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn present(file: &Path) -> FreezeFile {
+        FreezeFile::Present(file.display().to_string().into())
+    }
 
     #[test]
     fn either_place_freezes() {
@@ -52,9 +59,9 @@ mod tests {
         let places = FreezePlaces::of(&store.path().join("refit.db"), Some(state.path()));
         assert_eq!(places.look(), FreezeFile::Absent);
         for directory in [store.path(), state.path()] {
-            let file = directory.join(NAME);
+            let file = directory.join(FREEZE_FILE);
             std::fs::write(&file, "").unwrap();
-            assert_eq!(places.look(), FreezeFile::Present);
+            assert_eq!(places.look(), present(&file));
             std::fs::remove_file(file).unwrap();
         }
         assert_eq!(places.look(), FreezeFile::Absent);
@@ -64,11 +71,12 @@ mod tests {
     fn a_dangling_link_and_a_place_that_cannot_be_read_freeze() {
         let directory = tempfile::tempdir().unwrap();
         let places = FreezePlaces::of(&directory.path().join("refit.db"), None);
-        std::os::unix::fs::symlink("/nowhere/at/all", directory.path().join(NAME)).unwrap();
-        assert_eq!(places.look(), FreezeFile::Present);
+        std::os::unix::fs::symlink("/nowhere/at/all", directory.path().join(FREEZE_FILE)).unwrap();
+        assert_eq!(places.look(), present(&directory.path().join(FREEZE_FILE)));
 
         let file = directory.path().join("not-a-directory");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(FreezePlaces::of(&file.join("refit.db"), None).look(), FreezeFile::Present);
+        let places = FreezePlaces::of(&file.join("refit.db"), None);
+        assert_eq!(places.look(), present(&file.join(FREEZE_FILE)));
     }
 }

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::engine::input::{Ownership, StoreHealth};
-use crate::engine::{Hold, Order, Plan, Reply, Status};
+use crate::engine::view::{Candidate, Why};
+use crate::engine::{Command, Order, Plan, Reply, Status};
 use crate::model::{Millis, Steady, TargetId};
 
 /// Questions that may wait for the loop; askers beyond that wait for room.
@@ -18,16 +19,21 @@ pub(super) const QUESTIONS: usize = 64;
 pub const STILL_AFTER: Millis = Millis::from_secs(60);
 
 /// The longest wait for an answer of the loop. An order is answered when it is durable, so a store
-/// that hangs shows here first.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// that hangs shows here first. Shorter than the command line's patience: who asks is told why.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// The same for what takes as long as there are targets: a plan, an abort.
+const LONG_ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
 /// What the loop is asked, with where the answer goes.
 #[derive(Debug)]
 pub enum Question {
     Status(oneshot::Sender<Status>),
     Plan(oneshot::Sender<Plan>),
-    /// `None`: unknown, or at its end.
-    Why(TargetId, oneshot::Sender<Option<Hold>>),
+    /// `None`: unknown.
+    Why(TargetId, oneshot::Sender<Option<Why>>),
+    /// The targets that a text may mean.
+    Called(String, oneshot::Sender<Vec<Candidate>>),
     /// Answered once what it changed is durable.
     Order(Order, oneshot::Sender<Reply>),
 }
@@ -56,9 +62,9 @@ pub enum NoAnswer {
     /// An order may have been taken, and not be durable yet.
     #[error(
         "no answer within {} s, as when the store cannot be written; orders may be repeated",
-        ANSWER_WITHIN.as_secs()
+        .0.as_secs()
     )]
-    TooSlow,
+    TooSlow(Duration),
 }
 
 /// The instant at which the loop last turned.
@@ -94,25 +100,45 @@ impl Handle {
     /// # Errors
     /// [`NoAnswer`].
     pub async fn plan(&self) -> Result<Plan, NoAnswer> {
-        self.ask(Question::Plan).await
+        self.ask_within(LONG_ANSWER_WITHIN, Question::Plan).await
     }
 
-    /// Why the target is not moving; `None` if it is unknown or at its end.
+    /// Where the target stands and why it is not moving; `None` if it is unknown.
     ///
     /// # Errors
     /// [`NoAnswer`].
-    pub async fn why(&self, target: TargetId) -> Result<Option<Hold>, NoAnswer> {
+    pub async fn why(&self, target: TargetId) -> Result<Option<Why>, NoAnswer> {
         self.ask(|answer| Question::Why(target, answer)).await
+    }
+
+    /// The targets that a name or an id, alone or after `campaign/project/`, may mean.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn called(&self, text: String) -> Result<Vec<Candidate>, NoAnswer> {
+        self.ask(|answer| Question::Called(text, answer)).await
     }
 
     /// # Errors
     /// [`NoAnswer`]. The order may have been taken all the same: orders are idempotent, repeat it.
     pub async fn order(&self, order: Order) -> Result<Reply, NoAnswer> {
-        self.ask(|answer| Question::Order(order, answer)).await
+        let within = match order.command {
+            Command::Abort { .. } => LONG_ANSWER_WITHIN,
+            _ => ANSWER_WITHIN,
+        };
+        self.ask_within(within, |answer| Question::Order(order, answer)).await
     }
 
     async fn ask<T>(
         &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, NoAnswer> {
+        self.ask_within(ANSWER_WITHIN, question).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        within: Duration,
         question: impl FnOnce(oneshot::Sender<T>) -> Question,
     ) -> Result<T, NoAnswer> {
         let (answer, answered) = oneshot::channel();
@@ -120,7 +146,7 @@ impl Handle {
             self.questions.send(question(answer)).await.map_err(|_| NoAnswer::Ended)?;
             answered.await.map_err(|_| NoAnswer::Ended)
         };
-        tokio::time::timeout(ANSWER_WITHIN, asked).await.unwrap_or(Err(NoAnswer::TooSlow))
+        tokio::time::timeout(within, asked).await.unwrap_or(Err(NoAnswer::TooSlow(within)))
     }
 
     /// Whether the loop turned within the last minute.

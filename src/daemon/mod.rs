@@ -38,6 +38,7 @@ use crate::model::Settings;
 use crate::store::{CommitError, SettingsRecord, Store, StoreError};
 
 pub use crate::model::policy::Starts;
+pub use freeze_file::FREEZE_FILE;
 pub use handle::Handle;
 
 use checked::CheckedEngine;
@@ -212,6 +213,7 @@ fn assemble(options: Options, clock: Clock, interiors: Interiors) -> Daemon {
     let sender = Sender::new(interiors.cloud, check, answers_in);
     let turning = Loop {
         engine: interiors.engine,
+        zone: config.time_zone,
         settings: Arc::new(effective_settings(config.settings, options.starts)),
         clock,
         intake: Intake { answers, questions, chores: interiors.chores, stop: options.stop },

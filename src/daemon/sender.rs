@@ -62,7 +62,7 @@ impl LastCheck {
         if self.stop.is_cancelled() {
             return Err(SendRefusal::Stopping);
         }
-        if self.freeze.look() == FreezeFile::Present {
+        if self.freeze.look() != FreezeFile::Absent {
             return Err(SendRefusal::FreezeFile);
         }
         if self.starts != Starts::On || !self.gate.borrow().allows(target) {

@@ -98,6 +98,7 @@ mod tests {
             bake_until: None,
             intervals: BTreeMap::from([("sg".into(), Some(interval))]),
             hold: None,
+            waits: Vec::new(),
         };
         Status { at, campaigns: vec![campaign], ..Status::default() }
     }

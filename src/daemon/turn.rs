@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +93,8 @@ pub(super) struct Outlets {
 pub(super) struct Loop {
     pub engine: CheckedEngine,
     pub settings: Arc<Settings>,
+    /// Of times in the log's sentences.
+    pub zone: TimeZone,
     pub clock: Clock,
     pub intake: Intake,
     pub outlets: Outlets,
@@ -231,7 +234,8 @@ impl Loop {
         match question {
             Question::Status(asker) => drop(asker.send(self.engine.status(now))),
             Question::Plan(asker) => drop(asker.send(self.engine.plan(now))),
-            Question::Why(target, asker) => drop(asker.send(self.engine.hold(&target, now))),
+            Question::Why(target, asker) => drop(asker.send(self.engine.why(&target, now))),
+            Question::Called(text, asker) => drop(asker.send(self.engine.called(&text))),
             Question::Order(order, asker) => self.ordered(order, asker),
         }
     }
@@ -251,7 +255,9 @@ impl Loop {
                 self.state.is_committing = false;
                 self.state.has_begun = true;
                 for event in group.units.iter().flat_map(|unit| &unit.events) {
-                    narrate::log(event);
+                    narrate::log(event, &self.zone, |target| {
+                        self.engine.instance_name(target).cloned()
+                    });
                 }
                 for follows in group.consequences {
                     self.let_happen(follows);
@@ -319,7 +325,7 @@ impl Loop {
             None => {}
         }
         self.look_for_freeze_file();
-        let status = self.engine.status(now);
+        let status = self.engine.overview(now);
         let line = status_line(&status, &self.settings);
         if line != self.state.status_line && self.state.stop_by.is_none() {
             self.outlets.notifier.status(line.clone());
@@ -332,7 +338,7 @@ impl Loop {
 
     fn look_for_freeze_file(&mut self) {
         let found = self.freeze.look();
-        let is_frozen = found == FreezeFile::Present;
+        let is_frozen = found != FreezeFile::Absent;
         if is_frozen != self.state.is_frozen {
             self.state.is_frozen = is_frozen;
             self.step(Input::FreezeFile(found));

@@ -140,9 +140,13 @@ impl Engine {
     }
 
     fn freeze_file_is(&mut self, file: FreezeFile) {
-        let frozen = file == FreezeFile::Present;
-        if frozen != self.is_frozen_by_file {
-            self.is_frozen_by_file = frozen;
+        let was_frozen = self.freeze_file.is_some();
+        self.freeze_file = match file {
+            FreezeFile::Present(path) => Some(path),
+            FreezeFile::Absent => None,
+        };
+        let frozen = self.freeze_file.is_some();
+        if frozen != was_frozen {
             self.record_process(if frozen { Fact::FrozenByFile } else { Fact::UnfrozenByFile });
             self.gate_changed();
         }

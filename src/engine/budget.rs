@@ -71,8 +71,9 @@ impl Engine {
             return;
         }
         let targets = self.troubled(ix);
-        self.record_campaign(ix, Fact::BudgetTripped { targets: targets.clone() });
-        self.pause(ix, PauseCause::Budget, targets);
+        let (ids, names) = (self.ids_of(&targets), self.names_of(&targets));
+        self.record_campaign(ix, Fact::BudgetTripped { targets: ids, names });
+        self.pause(ix, PauseCause::Budget, &targets);
     }
 
     pub(super) fn budget_is_reached(&self, ix: CampaignIx) -> bool {
@@ -92,14 +93,46 @@ impl Engine {
         share || campaign.detail.consecutive_failures >= budget.consecutive
     }
 
-    /// The instances whose failures count, some of them.
-    pub(super) fn troubled(&self, ix: CampaignIx) -> Vec<InstanceId> {
-        let targets = self.campaigns[ix.at()].targets.iter().map(|ix| &self.targets[ix.at()]);
-        let troubled = targets.filter(|target| target.tally().strike);
-        troubled.map(|target| target.row.id.instance.clone()).take(NAMED_AT_MOST).collect()
+    /// What reached which limit, in words.
+    pub(super) fn budget_used(&self, ix: CampaignIx) -> String {
+        let campaign = &self.campaigns[ix.at()];
+        let (strikes, run) = (campaign.strikes, campaign.detail.consecutive_failures);
+        let Some(policy) = self.settings.campaigns.get(&campaign.name) else {
+            return format!("{strikes} failures");
+        };
+        let budget = policy.failure_budget;
+        let executed = campaign.count(TargetState::Succeeded) + campaign.count(TargetState::Failed);
+        match budget.max_failures {
+            _ if run >= budget.consecutive => {
+                format!("{run} failures in a row reach consecutive = {}", budget.consecutive)
+            }
+            MaxFailures::Count(most) => {
+                format!("{strikes} failures reach max_failures = {most}")
+            }
+            MaxFailures::Percent { percent, .. } => {
+                format!("{strikes} failures of {executed} reach max_failures = {percent} %")
+            }
+        }
     }
 
-    pub(super) fn pause(&mut self, ix: CampaignIx, cause: PauseCause, targets: Vec<InstanceId>) {
+    /// The targets whose failures count, some of them.
+    pub(super) fn troubled(&self, ix: CampaignIx) -> Vec<TargetIx> {
+        let targets = self.campaigns[ix.at()].targets.iter().copied();
+        let troubled = targets.filter(|target| self.targets[target.at()].tally().strike);
+        troubled.take(NAMED_AT_MOST).collect()
+    }
+
+    pub(super) fn ids_of(&self, targets: &[TargetIx]) -> Vec<InstanceId> {
+        targets.iter().map(|ix| self.targets[ix.at()].row.id.instance.clone()).collect()
+    }
+
+    pub(super) fn names_of(&self, targets: &[TargetIx]) -> Vec<Arc<str>> {
+        targets.iter().map(|ix| self.name_of(*ix).clone()).collect()
+    }
+
+    pub(super) fn pause(&mut self, ix: CampaignIx, cause: PauseCause, targets: &[TargetIx]) {
+        let (ids, names) = (self.ids_of(targets), self.names_of(targets));
+        let wall = self.wall;
         let campaign = &mut self.campaigns[ix.at()];
         let Some(state) = campaign.state.filter(|state| !state.is_over()) else { return };
         if !campaign.detail.causes.insert(cause.clone()) {
@@ -107,10 +140,11 @@ impl Engine {
         }
         if state != CampaignState::Paused {
             campaign.detail.paused_from = Some(state);
+            campaign.detail.paused_at = Some(wall);
             campaign.state = Some(CampaignState::Paused);
         }
         self.touch_campaign(ix);
-        self.record_campaign(ix, Fact::Paused { cause, targets });
+        self.record_campaign(ix, Fact::Paused { cause, targets: ids, names });
         self.mark_projects_of(ix);
     }
 
@@ -126,7 +160,7 @@ impl Engine {
         self.touch_campaign(campaign);
         if run >= CODE_RUN {
             let targets = self.troubled(campaign);
-            self.pause(campaign, PauseCause::Code(code), targets);
+            self.pause(campaign, PauseCause::Code(code), &targets);
         }
     }
 

@@ -36,6 +36,7 @@ impl Engine {
             return;
         }
         let until = self.now + self.project_backoff(ix, "circuit", times);
+        self.projects[ix.at()].circuit_opened_at.get_or_insert(self.now);
         let wall = self.wall_at(until);
         let project = &mut self.projects[ix.at()];
         project.circuit = Circuit::Open { until };
@@ -58,6 +59,7 @@ impl Engine {
 
     /// The cloud accepted an upgrade: the circuit closes.
     pub(super) fn circuit_proved(&mut self, ix: ProjectIx) {
+        self.projects[ix.at()].circuit_opened_at = None;
         let detail = &mut self.projects[ix.at()].detail;
         if detail.circuit_opened_times > 0 || !detail.forbidden.is_empty() {
             detail.circuit_opened_times = 0;
@@ -126,6 +128,7 @@ impl Engine {
             return;
         }
         self.projects[ix.at()].detail.stopped = Some(why.clone());
+        self.projects[ix.at()].detail.stopped_at = Some(self.wall);
         self.touch_project(ix);
         self.record_project(ix, Fact::ProjectStopped { why });
         self.gate_changed();
@@ -136,6 +139,7 @@ impl Engine {
             return false;
         }
         self.projects[ix.at()].detail.forbidden.clear();
+        self.projects[ix.at()].detail.stopped_at = None;
         self.touch_project(ix);
         self.record_project(ix, Fact::ProjectResumed);
         self.gate_changed();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{AnswerNote, CredentialName, Millis};
+use crate::model::{AnswerNote, CredentialName, Millis, Wall};
 
 use super::Engine;
 use super::event::Fact;
@@ -76,9 +76,10 @@ impl Engine {
     }
 
     fn stop_credential(&mut self, ix: CredentialIx, why: &str) {
-        let why: Arc<str> = why.into();
+        let (why, wall): (Arc<str>, Wall) = (why.into(), self.wall);
         let credential = &mut self.credentials[ix.at()];
         credential.stopped = Some(why.clone());
+        credential.stopped_at = Some(wall);
         credential.proven = false;
         let credential = credential.name.clone();
         self.touch_credential(ix);
@@ -133,6 +134,7 @@ impl Engine {
         if credential.stopped.take().is_none() {
             return false;
         }
+        credential.stopped_at = None;
         credential.proven = false;
         credential.renewal = Renewal::Possible;
         let name = credential.name.clone();

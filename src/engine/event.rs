@@ -214,9 +214,14 @@ pub enum Fact {
     Paused {
         cause: PauseCause,
         targets: Vec<InstanceId>,
+        /// Of the targets' instances, in the same order.
+        #[serde(default)]
+        names: Vec<Arc<str>>,
     },
     BudgetTripped {
         targets: Vec<InstanceId>,
+        #[serde(default)]
+        names: Vec<Arc<str>>,
     },
     Resumed {
         to: CampaignState,
@@ -224,6 +229,8 @@ pub enum Fact {
     },
     Acknowledged {
         targets: Vec<InstanceId>,
+        #[serde(default)]
+        names: Vec<Arc<str>>,
     },
     AbortOrdered,
     Aborted,
@@ -262,6 +269,16 @@ pub enum Fact {
         until: Wall,
     },
     CircuitClosed,
+    /// Nobody has answered there since: told once, when it begins.
+    CloudUnreachable {
+        since: Wall,
+        cause: Arc<str>,
+        next_try: Wall,
+    },
+    /// The first answer after that.
+    CloudReachable {
+        after: Millis,
+    },
     QuotaPaused {
         quota: Quota,
         until: Wall,

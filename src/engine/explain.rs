@@ -1,288 +1,63 @@
-//! Answers to people: why a target is not moving, how the fleet stands, what the plan says. On
-//! demand only, never for all targets at every step.
+//! Answers to people: how the fleet stands, what the plan says. On demand only, never at every
+//! step; `holds` tells why one target is not moving.
 
 use std::collections::BTreeMap;
 
 use crate::model::policy::Starts;
-use crate::model::{Millis, ProjectName, Steady, TargetId, Wall};
+use crate::model::{Millis, ProjectName, Steady, Wall};
 
 use super::Engine;
 use super::hold::{Hold, HoldKind};
+use super::holds::{freeze_file_words, process_hold};
 use super::index::{CampaignIx, ProjectIx, TargetIx};
-use super::state::{CampaignState, PauseCause, TargetState};
-use super::tables::{CampaignCalendar, Circuit, Preparing};
+use super::state::{CampaignState, TargetState};
+use super::tables::{CampaignCalendar, Circuit};
 use super::view::{
-    CampaignPlan, CampaignStatus, IntervalView, Plan, PlanVerdict, PlannedTarget, ProjectStatus,
-    Status,
+    CampaignPlan, CampaignStatus, FrozenBy, IntervalView, Plan, PlanVerdict, PlannedTarget,
+    ProjectStatus, Status,
 };
 
 /// How many intervals are looked through for one that fits.
 const INTERVALS_AHEAD: usize = 400;
 
 impl Engine {
-    /// Why this target is not moving: the first failing gate, in the documented order. `None` for
-    /// an unknown target or one that ended.
-    pub fn hold(&self, target: &TargetId, now: Steady) -> Option<Hold> {
-        let ix = self.find_target(target)?;
-        let wall = self.wall_at(now.max(self.now));
-        match self.targets[ix.at()].row.state {
-            state if state.is_terminal() => None,
-            TargetState::Pending => Some(self.pending_hold(ix, wall)),
-            _ => Some(self.sent_hold(ix)),
-        }
-    }
-
-    fn pending_hold(&self, ix: TargetIx, wall: Wall) -> Hold {
-        let target = &self.targets[ix.at()];
-        let (campaign, project) = (target.campaign, target.project);
-        if let Err(kind) = self.time_gate(campaign, project, wall) {
-            return self.time_hold(ix, kind, wall);
-        }
-        if let Err(kind) = self.campaign_gate(campaign)
-            && !matches!(kind, HoldKind::AwaitingApproval | HoldKind::BudgetTripped)
-        {
-            return self.campaign_hold(ix, kind);
-        }
-        if let Err(kind) = self.project_gate(project) {
-            return self.project_hold(ix, kind);
-        }
-        if let Some(until) = self.project_backoff_until(project) {
-            let detail = format!("project {} does not reach the cloud", target.row.id.project);
-            return hold(HoldKind::CircuitOpen, detail).earliest(until);
-        }
-        if let Err(kind) = self.process_gate() {
-            return self.process_hold(kind);
-        }
-        if let Some(by) = &target.row.held_by {
-            return self.held(ix, by);
-        }
-        if let Err(kind) = self.campaign_gate(campaign) {
-            return self.campaign_hold(ix, kind);
-        }
-        self.turn_hold(ix, wall)
-    }
-
-    fn held(&self, ix: TargetIx, by: &str) -> Hold {
-        let command = format!("refit release {}", self.targets[ix.at()].row.id);
-        hold(HoldKind::Held, format!("held by {by}")).command(command)
-    }
-
-    /// Waves, prechecks, backoffs and caps.
-    fn turn_hold(&self, ix: TargetIx, wall: Wall) -> Hold {
-        let target = &self.targets[ix.at()];
-        let (row, campaign) = (&target.row, &self.campaigns[target.campaign.at()]);
-        let detail = &campaign.detail;
-        if row.wave > detail.wave {
-            let waves = &detail.waves;
-            let name = &waves[row.wave as usize].name;
-            if let Some(until) = detail.bake_until.filter(|&until| until > wall) {
-                let open = &waves[detail.wave as usize].name;
-                let command = format!("refit promote {}", campaign.name);
-                let detail = format!("wave {open} bakes before {name}");
-                return hold(HoldKind::Baking, detail).earliest(until).command(command);
-            }
-            let open = &waves[detail.wave as usize].name;
-            let left = campaign.waves[detail.wave as usize].open;
-            let detail = format!("wave {name} waits for {left} targets of wave {open}");
-            return hold(HoldKind::WaveNotOpen, detail);
-        }
-        let siblings = &self.instances[target.instance.at()].targets;
-        let other = siblings
-            .iter()
-            .find(|&&other| other != ix && self.targets[other.at()].tally().occupies);
-        if let Some(other) = other {
-            let other = &self.targets[other.at()].row.id.campaign;
-            return hold(HoldKind::OtherCampaign, format!("campaign {other} is upgrading it"));
-        }
-        if let Some(hold) = self.wait_hold(ix, wall) {
-            return hold;
-        }
-        if let Some((kind, detail)) =
-            self.cap_hold(ix).filter(|_| target.preparing == Preparing::No)
-        {
-            return hold(kind, detail);
-        }
-        let project = &self.projects[target.project.at()];
-        let next = project.starts.next_at(self.now);
-        if next > self.now {
-            let detail = "the upgrade rate of the project".to_owned();
-            return hold(HoldKind::RateLimited, detail).earliest(self.wall_at(next));
-        }
-        hold(HoldKind::RateLimited, "next in line; waits for its last look".to_owned())
-    }
-
-    fn wait_hold(&self, ix: TargetIx, wall: Wall) -> Option<Hold> {
-        let target = &self.targets[ix.at()];
-        let row = &target.row;
-        if !target.verdict_read {
-            let detail = "versions: not read yet".to_owned();
-            return Some(hold(HoldKind::Precheck, detail));
-        }
-        if let Some(until) = row.not_before.filter(|&until| until > wall) {
-            let built = match (&row.detail.conflict, row.detail.not_running_at) {
-                (_, Some(_)) => hold(HoldKind::Precheck, "not_running: looked at again".to_owned()),
-                (Some(word), _) => {
-                    let times = row.detail.conflicts;
-                    hold(
-                        HoldKind::Conflict,
-                        format!("the instance is busy ({word}), {times} times"),
-                    )
-                }
-                (None, None) if row.not_applied == 0 => {
-                    let detail = "the last read or request was refused".to_owned();
-                    hold(HoldKind::Backoff, detail)
-                }
-                (None, None) => {
-                    let n = row.not_applied;
-                    hold(HoldKind::Backoff, format!("after {n} attempts found not applied"))
-                }
-            };
-            return Some(built.earliest(until));
-        }
-        None
-    }
-
-    fn sent_hold(&self, ix: TargetIx) -> Hold {
-        let row = &self.targets[ix.at()].row;
-        if let Some(why) = &row.needs_operator {
-            let command = format!("refit resolve {} --applied | --not-applied", row.id);
-            let command = match row.state {
-                TargetState::Uncertain => command,
-                _ => format!("refit resolve {} --succeeded | --failed", row.id),
-            };
-            return hold(HoldKind::NeedsOperator, why.to_string())
-                .since(row.entered_at)
-                .command(command);
-        }
-        if row.overdue {
-            let task = row.task.as_ref().map_or("its task", |task| task.as_str());
-            let detail = format!("{task} runs longer than {}", self.task_timeout(ix));
-            return hold(HoldKind::Overdue, detail).since(row.entered_at);
-        }
-        if row.state == TargetState::Uncertain {
-            let flight = row.detail.flight.as_deref();
-            let clean = flight.map_or(0, |flight| flight.clean_looks);
-            let detail = format!("may have started; {clean} clean looks so far");
-            return hold(HoldKind::Uncertain, detail)
-                .since(row.entered_at)
-                .earliest(self.earliest_resend(ix));
-        }
-        hold(HoldKind::InProgress, row.state.to_string()).since(row.entered_at)
-    }
-
-    fn time_hold(&self, ix: TargetIx, kind: HoldKind, wall: Wall) -> Hold {
-        let target = &self.targets[ix.at()];
-        let calendar = self.campaigns[target.campaign.at()].calendars.get(&target.project);
-        let next = calendar.and_then(|calendar| next_open(calendar, wall));
-        let built = match kind {
-            HoldKind::Frozen if self.is_frozen_by_file => {
-                hold(kind, "the FREEZE file stands beside the store".to_owned())
-            }
-            HoldKind::Frozen => {
-                let freeze = self.operator_freeze(target.campaign, target.project, wall);
-                match freeze {
-                    Some(freeze) => {
-                        let built = hold(kind, format!("{} by {}", freeze.scope, freeze.actor))
-                            .since(freeze.from)
-                            .command("refit unfreeze".to_owned());
-                        return Hold { earliest: freeze.until, ..built };
-                    }
-                    None => {
-                        let frozen =
-                            calendar.and_then(|calendar| calendar.calendar.freeze_at(wall));
-                        let name = frozen.map_or("a freeze", |(freeze, _)| freeze.name.as_str());
-                        hold(kind, format!("freeze {name}"))
-                    }
-                }
-            }
-            HoldKind::PastCutoff => hold(kind, "too late in this window".to_owned()),
-            _ => hold(kind, "no window is open".to_owned()),
-        };
-        Hold { earliest: next, ..built }
-    }
-
-    fn campaign_hold(&self, ix: TargetIx, kind: HoldKind) -> Hold {
-        let campaign = &self.campaigns[self.targets[ix.at()].campaign.at()];
-        let name = &campaign.name;
-        let causes: Vec<String> =
-            campaign.detail.causes.iter().map(PauseCause::to_string).collect();
-        match kind {
-            HoldKind::AwaitingApproval => {
-                let digest = &campaign.detail.digest;
-                hold(kind, format!("plan {digest} is not approved"))
-                    .command(format!("refit approve {name} --digest {digest}"))
-            }
-            HoldKind::CampaignRemoved => hold(kind, format!("[campaigns.{name}] left the file")),
-            _ if campaign.state == Some(CampaignState::Paused) => {
-                hold(kind, causes.join(", ")).command(format!("refit resume {name}"))
-            }
-            _ => hold(kind, campaign.state.map_or("not planned", |state| state.word()).to_owned()),
-        }
-    }
-
-    fn project_hold(&self, ix: TargetIx, kind: HoldKind) -> Hold {
-        let project = &self.projects[self.targets[ix.at()].project.at()];
-        let credential = &self.credentials[project.credential.at()];
-        match kind {
-            HoldKind::Credential => {
-                let why = credential.stopped.as_deref().unwrap_or("refused");
-                hold(kind, format!("{}: {why}", credential.name))
-                    .command(format!("refit resume --credential {}", credential.name))
-            }
-            HoldKind::CircuitOpen => {
-                let until = self.circuit_open_until(self.targets[ix.at()].project);
-                let built = hold(kind, "three unclear answers in a row".to_owned());
-                Hold { earliest: until.map(|until| self.wall_at(until)), ..built }
-            }
-            _ => match &project.detail.stopped {
-                Some(why) => hold(kind, why.to_string())
-                    .command(format!("refit resume --project {}", project.name)),
-                None => hold(kind, "shadow mode: starts are off".to_owned()),
-            },
-        }
-    }
-
-    fn process_hold(&self, kind: HoldKind) -> Hold {
-        let detail = match kind {
-            HoldKind::ClockSuspect => "wall and boot clock have parted; two samples must agree",
-            HoldKind::Store => "the store cannot be written",
-            HoldKind::NotOwner => "another process owns the store",
-            _ => "the daemon is stopping",
-        };
-        hold(kind, detail.to_owned())
-    }
-
+    /// The whole fleet, with what every campaign waits for.
     pub fn status(&self, now: Steady) -> Status {
-        let now = now.max(self.now);
-        let wall = self.wall_at(now);
+        let mut status = self.overview(now);
+        for (at, campaign) in status.campaigns.iter_mut().enumerate() {
+            let ix = CampaignIx(at as u32);
+            (campaign.hold, campaign.waits) = self.campaign_waits(ix, status.at);
+        }
+        status
+    }
+
+    /// The same without the holds: the part that costs the same however many targets there are.
+    pub fn overview(&self, now: Steady) -> Status {
+        let wall = self.wall_at(now.max(self.now));
         Status {
             at: wall,
             campaigns: (0..self.campaigns.len() as u32)
-                .map(|ix| self.campaign_status(CampaignIx(ix), now))
+                .map(|ix| self.campaign_status(CampaignIx(ix)))
                 .collect(),
             projects: (0..self.projects.len() as u32)
                 .map(|ix| self.project_status(ProjectIx(ix)))
                 .collect(),
             freezes: self.freezes.values().map(|row| (row.scope.clone(), row.until)).collect(),
+            frozen_by: self.freezes.values().map(FrozenBy::from).collect(),
             doubts: self.doubts(),
         }
     }
 
     fn doubts(&self) -> Vec<String> {
-        let process = self.process_gate().err().map(|kind| self.process_hold(kind).detail);
-        let file =
-            self.is_frozen_by_file.then(|| "the FREEZE file stands beside the store".to_owned());
+        let process = self.process_gate().err().map(|kind| process_hold(kind).detail);
+        let file = self.freeze_file.as_deref().map(freeze_file_words);
         process.into_iter().chain(file).collect()
     }
 
-    fn campaign_status(&self, ix: CampaignIx, now: Steady) -> CampaignStatus {
+    fn campaign_status(&self, ix: CampaignIx) -> CampaignStatus {
         let campaign = &self.campaigns[ix.at()];
         let counts = TargetState::ALL.into_iter().map(|state| (state, campaign.count(state)));
         let wave = campaign.detail.waves.get(campaign.detail.wave as usize);
-        let first_pending = campaign
-            .targets
-            .iter()
-            .find(|target| self.targets[target.at()].row.state == TargetState::Pending);
         CampaignStatus {
             name: campaign.name.clone(),
             state: campaign.state,
@@ -300,8 +75,8 @@ impl Engine {
             waves: campaign.detail.waves.len() as u32,
             bake_until: campaign.detail.bake_until,
             intervals: self.interval_views(ix),
-            hold: first_pending
-                .and_then(|target| self.hold(&self.targets[target.at()].row.id, now)),
+            hold: None,
+            waits: Vec::new(),
         }
     }
 
@@ -317,16 +92,21 @@ impl Engine {
 
     fn project_status(&self, ix: ProjectIx) -> ProjectStatus {
         let project = &self.projects[ix.at()];
+        let credential = &self.credentials[project.credential.at()];
         ProjectStatus {
             name: project.name.clone(),
             in_flight: project.in_flight.len() as u32,
             stopped: project.detail.stopped.clone(),
+            stopped_since: project.detail.stopped_at,
             circuit_open_until: match project.circuit {
                 Circuit::Open { until } => Some(self.wall_at(until)),
                 _ => None,
             },
             backoff_until: self.project_backoff_until(ix),
-            credential_stopped: self.credentials[project.credential.at()].stopped.clone(),
+            unreachable: self.unreachable(ix),
+            credential: credential.name.clone(),
+            credential_stopped: credential.stopped.clone(),
+            credential_stopped_since: credential.stopped_at,
             watch: project.detail.watch,
             sweeps: project.detail.sweeps,
             skew: project.skew,
@@ -417,14 +197,14 @@ impl Engine {
     fn standing_hold(&self, ix: TargetIx, wall: Wall) -> Option<Hold> {
         let target = &self.targets[ix.at()];
         let (campaign, project) = (target.campaign, target.project);
-        if self.is_frozen_by_file || self.thawed(campaign, project, wall).is_none() {
-            return Some(self.time_hold(ix, HoldKind::Frozen, wall));
+        if self.freeze_file.is_some() || self.thawed(campaign, project, wall).is_none() {
+            return Some(self.told(ix, HoldKind::Frozen, wall));
         }
         if let Err(kind) = self.campaign_gate(campaign)
             && (kind == HoldKind::CampaignRemoved
                 || self.campaigns[campaign.at()].state == Some(CampaignState::Paused))
         {
-            return Some(self.campaign_hold(ix, kind));
+            return Some(self.told(ix, kind, wall));
         }
         let policy = self.settings.projects.get(&target.row.id.project);
         let only_plans = policy.is_some_and(|policy| policy.starts == Starts::Planning)
@@ -432,11 +212,11 @@ impl Engine {
         match self.project_gate(project) {
             Err(HoldKind::ProjectStopped) if only_plans => {}
             Err(kind @ (HoldKind::ProjectStopped | HoldKind::Credential)) => {
-                return Some(self.project_hold(ix, kind));
+                return Some(self.told(ix, kind, wall));
             }
             _ => {}
         }
-        target.row.held_by.as_ref().map(|by| self.held(ix, by))
+        target.row.held_by.as_ref().map(|_| self.told(ix, HoldKind::Held, wall))
     }
 
     /// The first instant from `at` that no operator's freeze covers; `None` if one has no end.
@@ -476,24 +256,6 @@ fn startable(calendar: &CampaignCalendar, at: Wall) -> Option<crate::model::cale
     intervals.into_iter().find(|interval| interval.allows_starts_after(at))
 }
 
-fn next_open(calendar: &CampaignCalendar, at: Wall) -> Option<Wall> {
+pub(super) fn next_open(calendar: &CampaignCalendar, at: Wall) -> Option<Wall> {
     startable(calendar, at).map(|interval| interval.open.max(at))
-}
-
-fn hold(kind: HoldKind, detail: String) -> Hold {
-    Hold { kind, detail, since: None, earliest: None, next_command: None }
-}
-
-impl Hold {
-    fn since(self, at: Wall) -> Hold {
-        Hold { since: Some(at), ..self }
-    }
-
-    fn earliest(self, at: Wall) -> Hold {
-        Hold { earliest: Some(at), ..self }
-    }
-
-    fn command(self, command: String) -> Hold {
-        Hold { next_command: Some(command), ..self }
-    }
 }

@@ -9,7 +9,7 @@ use super::event::Fact;
 use super::hold::HoldKind;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::order::Scope;
-use super::state::{CampaignState, PauseCause};
+use super::state::{CampaignState, PauseCause, PauseCauses};
 use super::tables::{CampaignCalendar, Circuit};
 use super::timers::Timer;
 use super::view::Gate;
@@ -38,7 +38,7 @@ impl Engine {
         project: ProjectIx,
         at: Wall,
     ) -> Result<(), HoldKind> {
-        if self.is_frozen_by_file || self.operator_freeze(campaign, project, at).is_some() {
+        if self.freeze_file.is_some() || self.operator_freeze(campaign, project, at).is_some() {
             return Err(HoldKind::Frozen);
         }
         let Some(calendar) = self.campaigns[campaign.at()].calendars.get(&project) else {
@@ -55,14 +55,10 @@ impl Engine {
 
     pub(super) fn campaign_gate(&self, ix: CampaignIx) -> Result<(), HoldKind> {
         let campaign = &self.campaigns[ix.at()];
-        if campaign.detail.causes.contains(&PauseCause::Removed) {
-            return Err(HoldKind::CampaignRemoved);
-        }
+        let causes = &campaign.detail.causes;
         match campaign.state {
-            Some(CampaignState::Paused) if campaign.detail.causes.contains(&PauseCause::Budget) => {
-                Err(HoldKind::BudgetTripped)
-            }
-            Some(CampaignState::Paused) => Err(HoldKind::CampaignPaused),
+            Some(CampaignState::Paused) => Err(pause_kind(causes)),
+            _ if causes.contains(&PauseCause::Removed) => Err(HoldKind::CampaignRemoved),
             Some(CampaignState::AwaitingApproval) => Err(HoldKind::AwaitingApproval),
             Some(CampaignState::Running) if !campaign.detail.draining => Ok(()),
             _ => Err(HoldKind::CampaignPaused),
@@ -130,7 +126,7 @@ impl Engine {
             self.project_gate(ix).is_err() || frozen(&Scope::Project(name.clone()))
         });
         Gate {
-            closed: self.is_frozen_by_file
+            closed: self.freeze_file.is_some()
                 || frozen(&Scope::All)
                 || self.process_gate().is_err()
                 || self.restoring.is_some(),
@@ -283,6 +279,20 @@ impl Engine {
     pub(super) fn gate_for(&self, ix: TargetIx, at: Wall) -> Result<(), HoldKind> {
         let target = &self.targets[ix.at()];
         self.start_gate(target.campaign, target.project, at)
+    }
+}
+
+/// Of several causes the one that comes first in the order of holds.
+fn pause_kind(causes: &PauseCauses) -> HoldKind {
+    let is_own = |cause: &PauseCause| matches!(cause, PauseCause::Removed | PauseCause::Budget);
+    if causes.iter().any(|cause| !is_own(cause)) {
+        HoldKind::CampaignPaused
+    } else if causes.contains(&PauseCause::Removed) {
+        HoldKind::CampaignRemoved
+    } else if causes.contains(&PauseCause::Budget) {
+        HoldKind::BudgetTripped
+    } else {
+        HoldKind::CampaignPaused
     }
 }
 

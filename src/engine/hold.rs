@@ -1,8 +1,11 @@
 //! Why a target is not moving: exactly one typed reason, the first that applies (design: holds).
+//! Here is what a hold is; `holds` finds the one that applies.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Wall;
+
+use super::order::Scope;
 
 /// In the documented order: cheap global reasons first, prechecks before caps, so that a cap never
 /// hides "will never be sent".
@@ -33,7 +36,7 @@ pub enum HoldKind {
     DisruptionBudget,
     MaxInFlight,
     RateLimited,
-    // Sent.
+    // Sent. One that needs an operator is both of the others too, and says that first.
     Uncertain,
     Overdue,
     NeedsOperator,
@@ -87,4 +90,62 @@ pub struct Hold {
     pub earliest: Option<Wall>,
     /// The command to type next, where one helps.
     pub next_command: Option<String>,
+    /// Commands that may be the right ones instead.
+    #[serde(default)]
+    pub alternatives: Vec<String>,
+}
+
+impl Hold {
+    pub(super) fn new(kind: HoldKind, detail: impl Into<String>) -> Hold {
+        Hold {
+            kind,
+            detail: detail.into(),
+            since: None,
+            earliest: None,
+            next_command: None,
+            alternatives: Vec::new(),
+        }
+    }
+
+    pub(super) fn since(self, at: Wall) -> Hold {
+        Hold { since: Some(at), ..self }
+    }
+
+    pub(super) fn earliest(self, at: Wall) -> Hold {
+        Hold { earliest: Some(at), ..self }
+    }
+
+    pub(super) fn next(self, command: impl Into<String>) -> Hold {
+        Hold { next_command: Some(command.into()), ..self }
+    }
+
+    pub(super) fn or(mut self, command: impl Into<String>) -> Hold {
+        self.alternatives.push(command.into());
+        self
+    }
+
+    /// The first of them, or one of the others.
+    pub(super) fn next_of(self, commands: Vec<String>) -> Hold {
+        let mut commands = commands.into_iter();
+        Hold { next_command: commands.next(), alternatives: commands.collect(), ..self }
+    }
+}
+
+/// The command that lifts an operator's freeze of that scope.
+pub fn unfreeze_command(scope: &Scope) -> String {
+    match scope {
+        Scope::All => "refit unfreeze --all".to_owned(),
+        Scope::Project(name) => format!("refit unfreeze --project {name}"),
+        Scope::Campaign(name) => format!("refit unfreeze --campaign {name}"),
+    }
+}
+
+/// A text as one word of a shell's command line.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-:=@%+,".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

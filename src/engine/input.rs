@@ -75,9 +75,10 @@ pub enum StoreHealth {
     Failing,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FreezeFile {
-    Present,
+    /// Where it stands.
+    Present(Arc<str>),
     Absent,
 }
 

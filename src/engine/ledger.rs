@@ -379,6 +379,7 @@ impl Engine {
                 name: credential.name.clone(),
                 fingerprint: credential.fingerprint.clone(),
                 stopped: credential.stopped.clone(),
+                stopped_at: credential.stopped_at,
             });
         }
     }

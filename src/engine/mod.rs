@@ -20,6 +20,7 @@ mod circuit;
 mod credential;
 mod explain;
 mod gates;
+mod holds;
 mod index;
 mod inventory;
 mod ledger;
@@ -27,6 +28,7 @@ mod orders;
 mod planning;
 mod precheck;
 mod quota;
+mod reach;
 mod reads;
 mod ready;
 mod reconcile;
@@ -39,6 +41,7 @@ mod submit;
 mod tables;
 mod timers;
 mod verify;
+mod waits;
 mod watch;
 mod waves;
 
@@ -113,7 +116,8 @@ pub struct Engine {
     is_stopping: bool,
     is_store_failing: bool,
     is_clock_suspect: bool,
-    is_frozen_by_file: bool,
+    /// The `FREEZE` file that stands somewhere.
+    freeze_file: Option<Arc<str>>,
     gate: Gate,
     is_gate_dirty: bool,
 
@@ -168,7 +172,7 @@ impl Engine {
             is_stopping: false,
             is_store_failing: false,
             is_clock_suspect: false,
-            is_frozen_by_file: false,
+            freeze_file: None,
             gate: Gate { closed: true, ..Gate::default() },
             is_gate_dirty: true,
             out: Step::default(),

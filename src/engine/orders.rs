@@ -43,7 +43,7 @@ impl Engine {
         if self.campaigns[ix.at()].detail.causes.contains(&PauseCause::Operator) {
             return unchanged(format!("campaign {name} is paused already"));
         }
-        self.pause(ix, PauseCause::Operator, Vec::new());
+        self.pause(ix, PauseCause::Operator, &[]);
         let in_flight = self.campaigns[ix.at()].in_flight();
         changed(format!("campaign {name} is paused; {in_flight} in flight will finish"))
     }
@@ -100,6 +100,7 @@ impl Engine {
         }
         let to =
             self.campaigns[ix.at()].detail.paused_from.take().unwrap_or(CampaignState::Running);
+        self.campaigns[ix.at()].detail.paused_at = None;
         self.campaigns[ix.at()].state = Some(to);
         self.record_campaign(ix, Fact::Resumed { to, left: Vec::new() });
         self.mark_campaign(ix);
@@ -115,15 +116,14 @@ impl Engine {
             .copied()
             .filter(|target| self.targets[target.at()].tally().strike)
             .collect();
-        let mut names = Vec::new();
-        for target in strikes {
+        for &target in &strikes {
             self.edit(target, |target| target.row.acknowledged = true);
-            names.push(self.targets[target.at()].row.id.instance.clone());
         }
         let detail = &mut self.campaigns[ix.at()].detail;
         detail.consecutive_failures = 0;
         detail.code_run = None;
-        self.record_campaign(ix, Fact::Acknowledged { targets: names });
+        let (targets, names) = (self.ids_of(&strikes), self.names_of(&strikes));
+        self.record_campaign(ix, Fact::Acknowledged { targets, names });
     }
 
     fn order_abort(&mut self, name: &CampaignName) -> Answer {
@@ -213,7 +213,7 @@ impl Engine {
         self.gate_changed();
         let end = until.map_or_else(
             || "until refit unfreeze".to_owned(),
-            |until| format!("until {}", until.rfc3339()),
+            |until| format!("until {}", utc(until)),
         );
         changed(format!("{scope} is frozen {end}; work in flight will finish"))
     }
@@ -231,6 +231,7 @@ impl Engine {
 
     fn order_resolve(&mut self, id: &TargetId, verdict: Verdict) -> Answer {
         let ix = self.known_target(id)?;
+        let who = self.who(ix);
         let state = self.targets[ix.at()].row.state;
         let fits = match verdict {
             Verdict::Applied { .. } | Verdict::NotApplied => state == TargetState::Uncertain,
@@ -239,7 +240,7 @@ impl Engine {
             }
         };
         if !fits {
-            return not_now(format!("{id} is {state}: this verdict does not fit"));
+            return not_now(format!("{who} is {state}: this verdict does not fit"));
         }
         match &verdict {
             Verdict::Applied { task: Some(task) } => {
@@ -260,7 +261,7 @@ impl Engine {
             Verdict::Succeeded => self.resolve_succeeded(ix),
             Verdict::Failed => self.fail(ix, Reason::Operator),
         }
-        changed(format!("{id} is {}", self.targets[ix.at()].row.state))
+        changed(format!("{who} is {}", self.targets[ix.at()].row.state))
     }
 
     fn resolve_succeeded(&mut self, ix: TargetIx) {
@@ -277,51 +278,55 @@ impl Engine {
 
     fn order_hold(&mut self, id: &TargetId, actor: Arc<str>) -> Answer {
         let ix = self.known_target(id)?;
-        self.is_pending(ix, id, "held")?;
+        let who = self.who(ix);
+        self.is_pending(ix, "held")?;
         if self.targets[ix.at()].row.held_by.is_some() {
-            return unchanged(format!("{id} is held already"));
+            return unchanged(format!("{who} is held already"));
         }
         self.edit(ix, |target| {
             target.row.held_by = Some(actor);
             target.preparing = super::tables::Preparing::No;
         });
         self.record_target(ix, Fact::Held);
-        changed(format!("{id} is held until refit release"))
+        changed(format!("{who} is held until refit release"))
     }
 
     fn order_release(&mut self, id: &TargetId) -> Answer {
         let ix = self.known_target(id)?;
+        let who = self.who(ix);
         if self.targets[ix.at()].row.held_by.is_none() {
-            return unchanged(format!("{id} is not held"));
+            return unchanged(format!("{who} is not held"));
         }
         self.edit(ix, |target| target.row.held_by = None);
         self.record_target(ix, Fact::Released);
-        changed(format!("{id} is released"))
+        changed(format!("{who} is released"))
     }
 
     fn order_skip(&mut self, id: &TargetId) -> Answer {
         let ix = self.known_target(id)?;
+        let who = self.who(ix);
         if self.targets[ix.at()].row.state == TargetState::Skipped {
-            return unchanged(format!("{id} is skipped already"));
+            return unchanged(format!("{who} is skipped already"));
         }
-        self.is_pending(ix, id, "skipped")?;
+        self.is_pending(ix, "skipped")?;
         self.skip(ix, Reason::Operator);
-        changed(format!("{id} is skipped"))
+        changed(format!("{who} is skipped"))
     }
 
     fn order_retry(&mut self, id: &TargetId) -> Answer {
         let ix = self.known_target(id)?;
+        let who = self.who(ix);
         let (state, campaign) = (self.targets[ix.at()].row.state, self.targets[ix.at()].campaign);
         if state == TargetState::Pending && self.targets[ix.at()].row.round > 1 {
-            return unchanged(format!("{id} is pending already"));
+            return unchanged(format!("{who} is pending already"));
         }
         if !matches!(state, TargetState::Failed | TargetState::Skipped | TargetState::Cancelled) {
             return not_now(format!(
-                "{id} is {state}: only what failed or was skipped can be retried"
+                "{who} is {state}: only what failed or was skipped can be retried"
             ));
         }
         if self.targets[ix.at()].row.reason == Some(Reason::Excluded) {
-            return not_now(format!("{id} is excluded by campaign {} in the file", id.campaign));
+            return not_now(format!("{who} is excluded by campaign {} in the file", id.campaign));
         }
         let campaign_state = self.campaigns[campaign.at()].state;
         if campaign_state == Some(CampaignState::Aborted)
@@ -345,7 +350,7 @@ impl Engine {
         }
         self.want_verdict(ix);
         let round = self.targets[ix.at()].row.round;
-        changed(format!("{id} is pending again, round {round}"))
+        changed(format!("{who} is pending again, round {round}"))
     }
 
     fn reopen_round(&mut self, ix: TargetIx) {
@@ -370,7 +375,7 @@ impl Engine {
         self.record_target(ix, Fact::RetryOrdered { round });
     }
 
-    fn is_pending(&self, ix: TargetIx, id: &TargetId, what: &str) -> Result<(), Refused> {
+    fn is_pending(&self, ix: TargetIx, what: &str) -> Result<(), Refused> {
         let state = self.targets[ix.at()].row.state;
         if state == TargetState::Pending {
             return Ok(());
@@ -380,7 +385,13 @@ impl Engine {
         } else {
             "its round has ended"
         };
-        Err((Refusal::NotNow, format!("{id} is {state} and cannot be {what}: {why}")))
+        let who = self.who(ix);
+        Err((Refusal::NotNow, format!("{who} is {state} and cannot be {what}: {why}")))
+    }
+
+    /// As people call it, and as commands do.
+    fn who(&self, ix: TargetIx) -> String {
+        format!("{} ({})", self.name_of(ix), self.targets[ix.at()].row.id)
     }
 
     fn planned_campaign(&self, name: &CampaignName) -> Result<CampaignIx, Refused> {
@@ -459,4 +470,13 @@ fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
 
 fn not_now(message: String) -> Answer {
     Err((Refusal::NotNow, message))
+}
+
+/// `2026-11-29 01:00:00 UTC`.
+fn utc(at: Wall) -> String {
+    let text = at.rfc3339();
+    match (text.get(..10), text.get(11..19)) {
+        (Some(date), Some(time)) => format!("{date} {time} UTC"),
+        _ => text,
+    }
 }

@@ -346,6 +346,9 @@ impl Engine {
         };
         let works = result.is_ok() || shows_credential_works(status);
         self.credential_answered(project, generation, works);
+        if !matches!(&result, Err(failure) if failure.answer == ReadFailure::Unreachable) {
+            self.cloud_answered(project);
+        }
         match result {
             Ok(answered) => {
                 self.read_succeeded(project);
@@ -439,7 +442,9 @@ impl Engine {
             ReadFailure::CredentialRefused { .. } => self.put_back(project, wanted),
             ReadFailure::Gone => match wanted.purpose.target() {
                 Some(target) if self.is_current(wanted) => self.read_gone(target, wanted.purpose),
-                _ => self.read_again_later(project, wanted),
+                _ => {
+                    self.read_again_later(project, wanted);
+                }
             },
             ReadFailure::CapabilityAbsent => match wanted.purpose {
                 Purpose::ProbeCentre => self.want(project, Purpose::ProbeList),
@@ -454,18 +459,25 @@ impl Engine {
                 }
             },
             ReadFailure::Unreachable | ReadFailure::Forbidden | ReadFailure::Rejected => {
-                self.look_failed(wanted.purpose);
-                self.precheck_failed(project, wanted);
-                self.read_again_later(project, wanted);
+                // Whichever of them knows the read decides when it comes again.
+                let look_at = self.look_failed(wanted.purpose);
+                let precheck_at = self.precheck_failed(project, wanted);
+                let read_at = self.read_again_later(project, wanted);
+                if failure == ReadFailure::Unreachable {
+                    let again_at = look_at.or(precheck_at).or(read_at);
+                    self.cloud_missed(project, note, again_at.unwrap_or(self.now));
+                }
             }
         }
     }
 
     /// A precheck that cannot be read gives its slot back: others go first.
-    fn precheck_failed(&mut self, project: ProjectIx, wanted: Wanted) {
-        let (Purpose::LastLook(ix) | Purpose::VersionsAgain(ix)) = wanted.purpose else { return };
+    fn precheck_failed(&mut self, project: ProjectIx, wanted: Wanted) -> Option<Steady> {
+        let (Purpose::LastLook(ix) | Purpose::VersionsAgain(ix)) = wanted.purpose else {
+            return None;
+        };
         if !self.is_current(wanted) {
-            return;
+            return None;
         }
         let failures = self.targets[ix.at()].read_failures + 1;
         let not_before = self.wall + self.read_backoff(project, wanted.purpose, failures);
@@ -474,6 +486,7 @@ impl Engine {
             target.preparing = super::tables::Preparing::No;
             target.row.not_before = Some(not_before);
         });
+        Some(self.steady_at(not_before))
     }
 
     fn put_back(&mut self, project: ProjectIx, wanted: Wanted) {
@@ -482,9 +495,9 @@ impl Engine {
         }
     }
 
-    fn read_again_later(&mut self, project: ProjectIx, wanted: Wanted) {
+    fn read_again_later(&mut self, project: ProjectIx, wanted: Wanted) -> Option<Steady> {
         if !self.is_current(wanted) {
-            return;
+            return None;
         }
         let failures = match wanted.purpose.target() {
             Some(target) => {
@@ -500,6 +513,7 @@ impl Engine {
         };
         let at = self.now + self.read_backoff(project, wanted.purpose, failures);
         self.timers.push(at, Timer::Read(project, wanted));
+        Some(at)
     }
 
     /// Full jitter over a floor of half a second.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::model::task::OTHER_TASK_NAMES;
-use crate::model::{Instance, Millis, Task, TaskId, Wall};
+use crate::model::{Instance, Millis, Steady, Task, TaskId, Wall};
 
 use super::Engine;
 use super::event::Fact;
@@ -107,21 +107,22 @@ impl Engine {
     }
 
     /// A failed read is no look: what was read so far is dropped, and a new look begins later.
-    pub(super) fn look_failed(&mut self, purpose: Purpose) {
+    pub(super) fn look_failed(&mut self, purpose: Purpose) -> Option<Steady> {
         let (Purpose::LookInstance(ix)
         | Purpose::LookVersions(ix)
         | Purpose::LookTasks { target: ix, .. }) = purpose
         else {
-            return;
+            return None;
         };
         let target = &mut self.targets[ix.at()];
         if target.look.take().is_none() || target.row.state != TargetState::Uncertain {
-            return;
+            return None;
         }
         target.read_failures += 1;
         let failures = target.read_failures;
         let wait = self.read_backoff(self.targets[ix.at()].project, purpose, failures);
         self.look_anew(ix, self.wall + wait);
+        Some(self.now + wait)
     }
 
     /// Drops the look under way, whose other reads are stale now, and begins another at `at`.
@@ -155,6 +156,11 @@ impl Engine {
                 let ids: Vec<&str> = several.iter().map(TaskId::as_str).collect();
                 let why = format!("{} tasks could be ours: {}", ids.len(), ids.join(", "));
                 self.reset_clean(ix);
+                self.edit(ix, |target| {
+                    if let Some(flight) = &mut target.row.detail.flight {
+                        flight.candidates = candidates;
+                    }
+                });
                 self.call_operator(ix, &why);
                 let wait = Millis(self.poll_interval(ix).0 * OPERATOR_SLOWDOWN);
                 self.look_at(ix, wall + wait);

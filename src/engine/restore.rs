@@ -71,6 +71,7 @@ impl Engine {
         // A changed key is another key.
         if credential.fingerprint == row.fingerprint {
             credential.stopped = row.stopped;
+            credential.stopped_at = row.stopped_at;
         }
     }
 

@@ -151,6 +151,8 @@ pub struct Flight {
     pub settled_at: Option<Wall>,
     /// First idle look with unchanged versions.
     pub unchanged_at: Option<Wall>,
+    /// The tasks between which an operator has to choose.
+    pub candidates: Vec<TaskId>,
     /// Answers "no such instance" in a row.
     pub gone_looks: u32,
     /// The last word of the task or of the instance that was put in the ledger.
@@ -226,6 +228,8 @@ pub struct CampaignDetail {
     pub planned_at: Wall,
     /// The state to return to when no pause cause is left.
     pub paused_from: Option<CampaignState>,
+    /// When the first of the causes that stand paused it.
+    pub paused_at: Option<Wall>,
     pub causes: PauseCauses,
     /// An abort was ordered; nothing starts while the rest drains.
     pub draining: bool,
@@ -259,6 +263,7 @@ pub struct ProjectDetail {
     pub reads: BucketRow,
     /// Why nothing starts here until `refit resume --project`.
     pub stopped: Option<Arc<str>>,
+    pub stopped_at: Option<Wall>,
     /// The project's own backoff after answers that never reached the cloud.
     pub backoff_until: Option<Wall>,
     pub backoff_count: u32,
@@ -314,6 +319,7 @@ pub struct CredentialRow {
     /// Of the secrets it was stopped with: a changed one ends the stop.
     pub fingerprint: Arc<str>,
     pub stopped: Option<Arc<str>>,
+    pub stopped_at: Option<Wall>,
 }
 
 /// An operator's freeze.

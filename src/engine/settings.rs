@@ -30,6 +30,7 @@ impl Engine {
                 credential.fingerprint = policy.fingerprint.clone();
                 // A changed key ends the stop of the old one.
                 credential.stopped = None;
+                credential.stopped_at = None;
                 credential.proven = false;
                 credential.generation += 1;
                 credential.renewal = Renewal::Possible;
@@ -79,7 +80,7 @@ impl Engine {
             let campaign = &self.campaigns[ix.at()];
             let in_file = self.settings.campaigns.contains_key(&campaign.name);
             if !in_file && !campaign.is_over() {
-                self.pause(ix, PauseCause::Removed, Vec::new());
+                self.pause(ix, PauseCause::Removed, &[]);
             }
             self.void_changed_approval(ix);
             // The budget may be another one; and after a restart nothing has judged it yet.
@@ -108,6 +109,7 @@ impl Engine {
             in_flight: 0,
             generation: 0,
             stopped: None,
+            stopped_at: None,
             renewal: Renewal::Possible,
             renewal_failures: 0,
             is_touched: false,
@@ -147,6 +149,8 @@ impl Engine {
             preparing: BTreeSet::new(),
             armed: VecDeque::new(),
             circuit: Circuit::Closed,
+            circuit_opened_at: None,
+            reach: None,
             skew: None,
             sweep: None,
             sweep_due: self.now,

@@ -186,7 +186,9 @@ impl Engine {
     }
 
     fn prepare_more(&mut self, ix: ProjectIx) {
-        if self.project_gate(ix).is_err() || self.process_gate().is_err() || self.is_frozen_by_file
+        if self.project_gate(ix).is_err()
+            || self.process_gate().is_err()
+            || self.freeze_file.is_some()
         {
             return;
         }

@@ -59,13 +59,18 @@ impl Engine {
         let project = self.targets[ix.at()].project;
         match &answer {
             SubmitAnswer::NotSent | SubmitAnswer::Uncertain => self.unclear_answer(project),
-            _ => self.clear_answer(project),
+            _ => {
+                self.clear_answer(project);
+                self.cloud_answered(project);
+            }
         }
         match answer {
             SubmitAnswer::Accepted { task } => self.accepted(ix, task, note, false),
             SubmitAnswer::NotSent => {
                 let until = self.back_off_project(project);
                 self.back_to_pending(ix, "not sent", None);
+                let again_at = self.steady_at(until);
+                self.cloud_missed(project, &note, again_at);
                 self.record_target(ix, Fact::NotSent { note, project_backoff_until: until });
             }
             SubmitAnswer::Throttled { limit, retry_after } => {

@@ -12,6 +12,7 @@ use crate::model::{
 
 use super::index::{CampaignIx, CredentialIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
 use super::quota::Bucket;
+use super::reach::Reach;
 use super::reads::ReadQueue;
 use super::ready::Ready;
 use super::rows::{CampaignDetail, ProjectDetail, TargetRow};
@@ -190,6 +191,9 @@ pub(super) struct Project {
     /// Looked at and waiting for a token, in order.
     pub(super) armed: VecDeque<Armed>,
     pub(super) circuit: Circuit,
+    pub(super) circuit_opened_at: Option<Steady>,
+    /// What was missed since the cloud last answered.
+    pub(super) reach: Option<Reach>,
     /// Cloud clock minus ours, once an answer told it.
     pub(super) skew: Option<Millis>,
     pub(super) sweep: Option<Sweep>,
@@ -273,6 +277,7 @@ pub(super) struct Credential {
     /// Grows with every renewal: a refusal of an earlier one says nothing of this one.
     pub(super) generation: u32,
     pub(super) stopped: Option<Arc<str>>,
+    pub(super) stopped_at: Option<Wall>,
     pub(super) renewal: Renewal,
     pub(super) renewal_failures: u32,
     pub(super) is_touched: bool,

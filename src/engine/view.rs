@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::calendar::{Interval, LONG_AGO};
-use crate::model::{CampaignName, InstanceId, Millis, ProjectName, TargetId, Wall};
+use crate::model::{CampaignName, CredentialName, InstanceId, Millis, ProjectName, TargetId, Wall};
 
-use super::hold::Hold;
+use super::hold::{Hold, HoldKind};
 use super::order::Scope;
-use super::rows::WatchStrategy;
+use super::rows::{FreezeRow, WatchStrategy};
 use super::state::{CampaignState, PauseCause, Reason, TargetState};
 
 /// What may be sent right now, checked again by the sender as its last act (rule S4).
@@ -39,8 +39,25 @@ pub struct Status {
     pub campaigns: Vec<CampaignStatus>,
     pub projects: Vec<ProjectStatus>,
     pub freezes: Vec<(Scope, Option<Wall>)>,
+    /// Who ordered each of the freezes, in the same order.
+    #[serde(default)]
+    pub frozen_by: Vec<FrozenBy>,
     /// Process-wide reasons why nothing starts, in words.
     pub doubts: Vec<String>,
+}
+
+/// Who ordered a freeze, since when, and in what words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrozenBy {
+    pub actor: Arc<str>,
+    pub reason: Option<Arc<str>>,
+    pub since: Wall,
+}
+
+impl From<&FreezeRow> for FrozenBy {
+    fn from(row: &FreezeRow) -> FrozenBy {
+        FrozenBy { actor: row.actor.clone(), reason: row.reason.clone(), since: row.from }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,8 +80,18 @@ pub struct CampaignStatus {
     pub bake_until: Option<Wall>,
     /// The running or next interval, per project.
     pub intervals: BTreeMap<ProjectName, Option<IntervalView>>,
-    /// What the first pending target waits for.
+    /// What the pending targets wait for: what they all share, else the commonest reason.
     pub hold: Option<Hold>,
+    /// How many wait for what, the commonest first. Of a very large campaign the first ten
+    /// thousand are counted.
+    #[serde(default)]
+    pub waits: Vec<HoldCount>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldCount {
+    pub kind: HoldKind,
+    pub targets: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,13 +129,52 @@ pub struct ProjectStatus {
     pub name: ProjectName,
     pub in_flight: u32,
     pub stopped: Option<Arc<str>>,
+    #[serde(default)]
+    pub stopped_since: Option<Wall>,
     pub circuit_open_until: Option<Wall>,
     pub backoff_until: Option<Wall>,
+    /// Since when nobody answers there.
+    #[serde(default)]
+    pub unreachable: Option<Unreachable>,
+    pub credential: CredentialName,
     pub credential_stopped: Option<Arc<str>>,
+    #[serde(default)]
+    pub credential_stopped_since: Option<Wall>,
     pub watch: WatchStrategy,
     pub sweeps: u64,
     /// Cloud clock minus ours, once an answer told it.
     pub skew: Option<Millis>,
+}
+
+/// A cloud that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreachable {
+    pub since: Wall,
+    /// What the latest try met: the transport's error, or a gateway's status.
+    pub cause: Arc<str>,
+    /// The next read or start; in the past while one is under way.
+    pub next_try: Wall,
+}
+
+/// Where one target stands, and why it is not moving.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    pub target: TargetId,
+    /// The instance's name.
+    pub name: Arc<str>,
+    /// The first reason that applies; `None` once it ended.
+    pub hold: Option<Hold>,
+    pub state: TargetState,
+    /// Why it ended as it did.
+    pub reason: Option<Reason>,
+}
+
+/// A target that somebody may mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    pub target: TargetId,
+    /// The instance's name.
+    pub name: Arc<str>,
 }
 
 /// Every instance with its verdict.

@@ -26,7 +26,7 @@ impl Engine {
             }
             if counts.unacknowledged_failures > 0 {
                 let targets = self.troubled(ix);
-                return self.pause(ix, PauseCause::WaveFailed, targets);
+                return self.pause(ix, PauseCause::WaveFailed, &targets);
             }
             if !self.is_baked(ix) {
                 return;

@@ -282,7 +282,7 @@ impl Host {
             Act::ClockStep(by) => self.step_clock(by),
             Act::Store(health) => self.store_is(health),
             Act::FreezeFile(file) => {
-                self.freeze_file = file == FreezeFile::Present;
+                self.freeze_file = file != FreezeFile::Absent;
                 self.give(Input::FreezeFile(file));
             }
             Act::Network(network) => self.network = network,
@@ -308,7 +308,7 @@ impl Host {
         self.give(Input::Settings(self.settings.clone()));
         self.give(Input::Restarted);
         if self.freeze_file {
-            self.give(Input::FreezeFile(FreezeFile::Present));
+            self.give(Input::FreezeFile(FreezeFile::Present("FREEZE".into())));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::{Connection, Executor};
 
@@ -54,8 +55,12 @@ async fn questions_are_answered(site: &Site) {
     let why = json(site, &["why", "fleet-0001"]).await;
     has_keys(&why, &["target", "name", "state", "reason", "hold"]);
     has_keys(&why["hold"], &["kind", "detail", "since", "earliest", "next_command"]);
-    let by_id = json(site, &["why", why["target"].as_str().unwrap()]).await;
-    assert_eq!(by_id["name"], "fleet-0001");
+    assert!(why["state"].is_string(), "also of a pending one: {why}");
+    let id = why["target"].as_str().unwrap();
+    let bare_id = id.rsplit('/').next().unwrap();
+    for called in [id, bare_id, "weekly/fleet/fleet-0001"] {
+        assert_eq!(json(site, &["why", called]).await["target"], *id, "{called}");
+    }
     let human = refit(site, &["why", "fleet-0001"]).await;
     let kind = why["hold"]["kind"].as_str().unwrap();
     assert!(human.stdout.contains(&format!("because   {kind}: ")), "{}", human.stdout);
@@ -182,6 +187,42 @@ async fn a_store_that_another_process_holds_is_exit_73() {
         let ran = refit(&site, command).await;
         assert_eq!(ran.exit, 73, "{command:?}: {ran:?}");
     }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_stands_still_is_told_soon_and_controls_name_the_brake() {
+    let campaign = "max_in_flight = 1\n";
+    let site = Site::new(Wishes { takes: FOREVER, campaign, ..Wishes::default() }).await;
+    let mut daemon = site.run().await;
+    daemon.says("accepted").await;
+    daemon.signal(Signal::STOP);
+    let socket = site.path("refit.sock").display().to_string();
+    let brake = site.path("FREEZE");
+    let (status, why, plan, pause) = tokio::join!(
+        refit(&site, &["status"]),
+        refit(&site, &["why", "fleet-0001"]),
+        refit(&site, &["plan"]),
+        refit(&site, &["pause", "weekly"]),
+    );
+    for ran in [&status, &why, &plan, &pause] {
+        assert_eq!((ran.exit, ran.stdout.as_str()), (69, ""), "{ran:?}");
+        let said = format!("the daemon at {socket} does not answer within 5 s");
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    }
+    let command = format!("next: touch {}\n", brake.display());
+    assert!(pause.stderr.contains(&command), "{}", pause.stderr);
+    assert!(!status.stderr.contains("touch"), "{}", status.stderr);
+
+    fs::write(&brake, "").unwrap();
+    daemon.signal(Signal::CONT);
+    daemon.says("frozen: the file FREEZE is there").await;
+    let status = json(&site, &["status"]).await;
+    let there = format!("the file {} is there", brake.display());
+    assert_eq!(status["doubts"][0], there);
+    let hold = &status["campaigns"][0]["hold"];
+    assert_eq!((&hold["detail"], &hold["earliest"]), (&there.into(), &Value::Null));
+    assert_eq!(hold["next_command"], format!("rm {}", brake.display()));
     daemon.stop().await;
 }
 

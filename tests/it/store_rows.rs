@@ -75,8 +75,10 @@ fn verify_after() -> impl Strategy<Value = VerifyAfter> {
 }
 
 fn flight() -> impl Strategy<Value = Flight> {
-    (vec(of(wall()), 8), vec(any::<u32>(), 3), of(verify_after()), of(text())).prop_map(
-        |(at, counts, verify_after, word)| Flight {
+    let candidates = vec(task(), 0..3);
+    let at = vec(of(wall()), 8);
+    (at, vec(any::<u32>(), 3), of(verify_after()), of(text()), candidates).prop_map(
+        |(at, counts, verify_after, word, candidates)| Flight {
             clean_looks: counts[0],
             first_clean_at: at[0],
             last_clean_at: at[1],
@@ -88,6 +90,7 @@ fn flight() -> impl Strategy<Value = Flight> {
             verifying_since: at[5],
             settled_at: at[6],
             unchanged_at: at[7],
+            candidates,
             gone_looks: counts[2],
             word,
         },
@@ -243,10 +246,8 @@ fn instance() -> impl Strategy<Value = InstanceRow> {
 }
 
 fn credential() -> impl Strategy<Value = CredentialRow> {
-    (name(), text(), of(text())).prop_map(|(name, fingerprint, stopped)| CredentialRow {
-        name: name.into(),
-        fingerprint,
-        stopped,
+    (name(), text(), of(text()), of(wall())).prop_map(|(name, fingerprint, stopped, stopped_at)| {
+        CredentialRow { name: name.into(), fingerprint, stopped, stopped_at }
     })
 }
 

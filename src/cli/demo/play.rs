@@ -197,8 +197,9 @@ impl Stage {
                     project: target.project,
                     instance: target.instance,
                 };
-                let hold = self.handle.why(id.clone()).await;
-                if let Some(hold) = hold.map_err(broken("the daemon is silent"))? {
+                let why = self.handle.why(id.clone()).await;
+                let why = why.map_err(broken("the daemon is silent"))?;
+                if let Some(hold) = why.and_then(|why| why.hold) {
                     open.insert(id, hold);
                 }
             }

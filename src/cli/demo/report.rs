@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::daemon::narrate;
@@ -248,7 +249,7 @@ fn open_reason(played: &Played, id: &TargetId) -> String {
     let mut events = played.evidence.ledger.iter();
     let last = events.rfind(|event| event.target().as_ref() == Some(id));
     match last.filter(|event| !matches!(event.fact, Fact::TargetPlanned { .. })) {
-        Some(event) => format!("{hold}; last: {}", narrate::sentence(event)),
+        Some(event) => format!("{hold}; last: {}", narrate::sentence(event, &TimeZone::UTC)),
         None => hold,
     }
 }

@@ -43,7 +43,7 @@ impl Checker {
                 }
             }
             Input::Store(health) => self.process.store_failing = *health == StoreHealth::Failing,
-            Input::FreezeFile(file) => self.process.freeze_file = *file == FreezeFile::Present,
+            Input::FreezeFile(file) => self.process.freeze_file = *file != FreezeFile::Absent,
             Input::Ownership(owner) => self.process.not_owner = *owner == Ownership::NotOwner,
             Input::Stopping => self.process.stopping = true,
             Input::Tick | Input::Restarted | Input::Order(_) => {}

@@ -234,7 +234,7 @@ mod tests {
         let doubts = [
             Input::Stopping,
             Input::Store(StoreHealth::Failing),
-            Input::FreezeFile(FreezeFile::Present),
+            Input::FreezeFile(FreezeFile::Present("/FREEZE".into())),
             Input::Ownership(Ownership::NotOwner),
             Input::ClockStepped { offset: Millis::ZERO },
         ];
@@ -246,7 +246,11 @@ mod tests {
     #[test]
     fn a_start_of_a_paused_campaign_breaks_s9() {
         let pause = |scene: &mut Scene| {
-            let fact = Fact::Paused { cause: PauseCause::Operator, targets: Vec::new() };
+            let fact = Fact::Paused {
+                cause: PauseCause::Operator,
+                targets: Vec::new(),
+                names: Vec::new(),
+            };
             let step = scene.campaign_step(fact, |row| {
                 row.state = CampaignState::Paused;
                 row.detail.causes = [PauseCause::Operator].into();

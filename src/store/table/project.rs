@@ -1,7 +1,7 @@
 //! The tables `projects` and `credentials`.
 
 use crate::engine::rows::{CredentialRow, ProjectRow};
-use crate::model::{CredentialName, ProjectName};
+use crate::model::{CredentialName, ProjectName, Wall};
 
 use super::super::sql::{Binds, Cells, Insert};
 use super::Table;
@@ -14,12 +14,13 @@ const UPSERT_PROJECTS: Insert = Insert {
 const SELECT_PROJECTS: &str = "select name, detail from projects order by name";
 
 const UPSERT_CREDENTIALS: Insert = Insert {
-    head: "insert into credentials (name, fingerprint, stopped) values",
-    width: 3,
+    head: "insert into credentials (name, fingerprint, stopped, stopped_at) values",
+    width: 4,
     tail: "on conflict (name) do update set fingerprint = excluded.fingerprint, \
-           stopped = excluded.stopped",
+           stopped = excluded.stopped, stopped_at = excluded.stopped_at",
 };
-const SELECT_CREDENTIALS: &str = "select name, fingerprint, stopped from credentials order by name";
+const SELECT_CREDENTIALS: &str =
+    "select name, fingerprint, stopped, stopped_at from credentials order by name";
 
 impl Table for ProjectRow {
     const NAME: &'static str = "projects";
@@ -51,7 +52,10 @@ impl Table for CredentialRow {
     }
 
     fn write(&self, row: &mut Binds) {
-        row.text(self.name.as_str()).text(&self.fingerprint).maybe_text(self.stopped.as_deref());
+        row.text(self.name.as_str())
+            .text(&self.fingerprint)
+            .maybe_text(self.stopped.as_deref())
+            .maybe_int(self.stopped_at.map(|at| at.0));
     }
 
     fn read(cells: &mut Cells<'_>) -> Result<CredentialRow, sqlx::Error> {
@@ -59,6 +63,7 @@ impl Table for CredentialRow {
             name: cells.text()?.into(),
             fingerprint: cells.text()?.into(),
             stopped: cells.maybe_text()?.map(Into::into),
+            stopped_at: cells.maybe_int()?.map(Wall),
         })
     }
 }

@@ -1,9 +1,14 @@
 //! The simulated cloud of one test and what its log says.
 
-use refit::model::InstanceId;
+use std::mem;
+use std::net::SocketAddr;
+
+use refit::model::{InstanceId, Millis};
 use refit::sim::http::{Running, SimOptions, start};
 use refit::sim::log::{LogLine, RequestLine};
-use refit::sim::world::{CallKind, InstanceTruth, World};
+use refit::sim::world::{
+    CallKind, FaultProfile, InstanceTruth, Knobs, SpanRange, World, WorldSpec,
+};
 
 /// A simulated cloud that answers until it is dropped.
 pub struct Cloud {
@@ -13,6 +18,23 @@ pub struct Cloud {
 impl Cloud {
     pub async fn start(world: World) -> Cloud {
         Cloud { running: start(world, SimOptions::in_memory()).await.unwrap() }
+    }
+
+    /// Nobody listens at its address any more; returns what [`Cloud::come_back`] needs. Its log
+    /// dies with it, so that nothing can be judged from it afterwards.
+    pub async fn die(&mut self) -> (SocketAddr, World) {
+        let address = self.running.address;
+        let elsewhere = start(nothing(), SimOptions::in_memory()).await.unwrap();
+        let running = mem::replace(&mut self.running, elsewhere);
+        let world = running.world(|world| mem::replace(world, nothing()));
+        running.shutdown().await.unwrap();
+        (address, world)
+    }
+
+    /// The same world answers at the same address again.
+    pub async fn come_back(&mut self, (listen, world): (SocketAddr, World)) {
+        let options = SimOptions { listen, ..SimOptions::in_memory() };
+        self.running = start(world, options).await.unwrap();
     }
 
     pub fn requests(&self) -> Vec<RequestLine> {
@@ -47,4 +69,10 @@ impl Cloud {
     pub fn applied(&self) -> usize {
         self.truths().iter().map(|truth| truth.applied.len()).sum()
     }
+}
+
+/// A world without instances.
+fn nothing() -> World {
+    let takes = SpanRange { least: Millis(1), most: Millis(1) };
+    World::new(WorldSpec::fleet(0, takes), Knobs::default(), FaultProfile::calm(), 1)
 }

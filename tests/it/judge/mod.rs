@@ -215,7 +215,7 @@ fn s8_is_broken_by_a_start_with_the_budget_used_up() {
     holds(8, |evidence| {
         fail(evidence);
         let targets = vec!["a".into()];
-        add(evidence, campaign_event(at(6, 0), Fact::Acknowledged { targets }));
+        add(evidence, campaign_event(at(6, 0), Fact::Acknowledged { targets, names: Vec::new() }));
     });
 }
 
@@ -223,7 +223,11 @@ fn s8_is_broken_by_a_start_with_the_budget_used_up() {
 fn s9_is_broken_by_a_start_while_anything_says_stop() {
     let stops: [(&str, Event); 8] = [
         ("paused", {
-            let fact = Fact::Paused { cause: PauseCause::Operator, targets: Vec::new() };
+            let fact = Fact::Paused {
+                cause: PauseCause::Operator,
+                targets: Vec::new(),
+                names: Vec::new(),
+            };
             campaign_event(at(16, 19), fact)
         }),
         ("frozen", {

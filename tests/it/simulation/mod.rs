@@ -76,7 +76,7 @@ fn incidents(dice: Dice, host: &Host) -> Vec<(Act, Option<(Millis, Act)>)> {
     maybe(
         "freeze file",
         0.1,
-        Act::FreezeFile(FreezeFile::Present),
+        Act::FreezeFile(FreezeFile::Present("FREEZE".into())),
         Some(Act::FreezeFile(FreezeFile::Absent)),
     );
     maybe("network down", 0.3, Act::Network(Network::Down), Some(Act::Network(Network::Up)));

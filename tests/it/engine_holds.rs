@@ -1,0 +1,160 @@
+//! What stands in the way, as one target and as a whole campaign tell it.
+
+use refit::engine::order::{Command, Order, ResumeScope};
+use refit::engine::view::{CampaignStatus, HoldCount};
+use refit::engine::{Fact, Hold, HoldKind, Scope};
+use refit::model::Millis;
+use refit::model::policy::{MaxFailures, Wave, WaveSize};
+use refit::rehearse::{Act, Network};
+use refit::sim::world::Outcome;
+
+use crate::engine_scene::{BEGIN, Scene};
+
+/// Half an hour after the window opened.
+const IN_WINDOW: Millis = Millis::from_mins(90);
+
+fn order(scene: &mut Scene, command: Command, reason: Option<&str>) {
+    let order = Order { actor: "0/root".into(), reason: reason.map(Into::into), command };
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::Order(order));
+    scene.run_for(Millis::from_secs(1), |_| false);
+}
+
+fn status(scene: &Scene) -> CampaignStatus {
+    let now = scene.host.steady().expect("a process runs");
+    let mut status = scene.host.engine().expect("a process runs").status(now);
+    status.campaigns.remove(0)
+}
+
+fn hold(scene: &Scene, name: &str) -> Hold {
+    let now = scene.host.steady().expect("a process runs");
+    let engine = scene.host.engine().expect("a process runs");
+    engine.hold(&scene.target(name), now).expect("it waits")
+}
+
+fn counts(status: &CampaignStatus) -> Vec<(HoldKind, u32)> {
+    status.waits.iter().map(|HoldCount { kind, targets }| (*kind, *targets)).collect()
+}
+
+/// Planned, and in the middle of the night's window with nothing started.
+fn frozen_in_window(count: usize) -> Scene {
+    let mut scene = Scene::new(count, |draft| draft.campaign().max_in_flight = 1);
+    scene.run_to(|fact| matches!(fact, Fact::Started));
+    order(&mut scene, Command::Freeze { scope: Scope::All, until: None }, Some("audit"));
+    let until = BEGIN + IN_WINDOW;
+    let wait = until - scene.host.now();
+    scene.run_for(wait, |_| false);
+    scene
+}
+
+#[test]
+fn a_freeze_is_the_one_reason_of_all_and_names_who_why_and_how_to_lift_it() {
+    let scene = frozen_in_window(4);
+    let status = status(&scene);
+    assert_eq!(counts(&status), [(HoldKind::Frozen, 4)]);
+    let hold = status.hold.expect("all of them wait");
+    assert_eq!(hold.detail, "everything by 0/root: audit");
+    assert_eq!(hold.next_command.as_deref(), Some("refit unfreeze --all"));
+    assert!(hold.since.is_some(), "{hold:?}");
+    assert_eq!(hold, self::hold(&scene, "cache-3"));
+}
+
+#[test]
+fn without_a_shared_reason_the_commonest_comes_first_with_counts() {
+    let mut scene = frozen_in_window(5);
+    let held = Command::Hold { target: scene.target("cache-4") };
+    order(&mut scene, held, None);
+    order(&mut scene, Command::Unfreeze { scope: Scope::All }, None);
+    scene.run_to(|fact| matches!(fact, Fact::Accepted { .. }));
+    let status = status(&scene);
+    assert_eq!(counts(&status), [(HoldKind::MaxInFlight, 3), (HoldKind::Held, 1)]);
+    assert_eq!(status.hold.map(|hold| hold.kind), Some(HoldKind::MaxInFlight));
+    let held = hold(&scene, "cache-4");
+    let release = format!("refit release {}", scene.target("cache-4"));
+    assert_eq!(held.next_command, Some(release));
+}
+
+#[test]
+fn a_spent_budget_tells_count_limit_names_since_and_the_way_on() {
+    let mut scene = Scene::new(6, |draft| {
+        draft.campaign().max_in_flight = 1;
+        draft.campaign().failure_budget.max_failures = MaxFailures::Count(2);
+        for instance in &mut draft.instances {
+            instance.outcomes = vec![Outcome::Failed];
+        }
+    });
+    scene.run_to(|fact| matches!(fact, Fact::BudgetTripped { .. }));
+    let at = scene.events(|fact| matches!(fact, Fact::BudgetTripped { .. }))[0].at;
+    let status = status(&scene);
+    assert_eq!(counts(&status), [(HoldKind::BudgetTripped, 4)]);
+    let hold = status.hold.expect("all of them wait");
+    let said = "2 failures reach max_failures = 2: cache-";
+    assert!(hold.detail.starts_with(said), "{}", hold.detail);
+    assert_eq!(hold.since, Some(at));
+    assert_eq!(hold.next_command.as_deref(), Some("refit resume c"));
+
+    // An operator's pause comes before it, and a resume clears both.
+    order(&mut scene, Command::Pause { campaign: "c".into() }, None);
+    let paused = self::status(&scene).hold.expect("all of them wait");
+    assert_eq!((paused.kind, paused.since), (HoldKind::CampaignPaused, Some(at)));
+    order(&mut scene, Command::Resume { scope: ResumeScope::Campaign("c".into()) }, None);
+    assert_ne!(self::status(&scene).hold.map(|hold| hold.kind), Some(HoldKind::CampaignPaused));
+}
+
+#[test]
+fn a_shut_wave_is_told_before_a_spent_budget_and_since_when() {
+    let mut scene = Scene::new(4, |draft| {
+        let wave = |name: &str, size| Wave { name: name.into(), size, bake: Millis::ZERO };
+        draft.campaign().waves =
+            vec![wave("canary", WaveSize::Count(2)), wave("rest", WaveSize::Rest)];
+        draft.campaign().max_in_flight = 1;
+        draft.campaign().failure_budget.max_failures = MaxFailures::Count(1);
+        for instance in &mut draft.instances {
+            instance.outcomes = vec![Outcome::Failed];
+        }
+    });
+    scene.run_to(|fact| matches!(fact, Fact::BudgetTripped { .. }));
+    let status = status(&scene);
+    assert_eq!(counts(&status), [(HoldKind::WaveNotOpen, 2), (HoldKind::BudgetTripped, 1)]);
+    let hold = status.hold.expect("they wait");
+    assert_eq!(hold.detail, "wave rest waits for 1 targets of wave canary");
+    assert!(hold.since.is_some());
+}
+
+#[test]
+fn an_unreachable_cloud_is_two_events_and_a_hold_with_its_cause() {
+    let mut scene = frozen_in_window(3);
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::Network(Network::Down));
+    order(&mut scene, Command::Unfreeze { scope: Scope::All }, None);
+    scene.run_to(|fact| matches!(fact, Fact::CloudUnreachable { .. }));
+    let status = status(&scene);
+    assert_eq!(counts(&status), [(HoldKind::CircuitOpen, 3)]);
+    let hold = status.hold.expect("all of them wait");
+    assert!(hold.detail.starts_with("project p: cloud unreachable: "), "{hold:?}");
+    assert!(hold.since.is_some_and(|since| since >= now), "{hold:?}");
+
+    let back = scene.host.now() + Millis::from_mins(20);
+    scene.host.arrange(back, Act::Network(Network::Up));
+    scene.run();
+    assert_eq!(scene.events(|fact| matches!(fact, Fact::CloudUnreachable { .. })).len(), 1);
+    let over = scene.events(|fact| matches!(fact, Fact::CloudReachable { .. }));
+    assert_eq!(over.len(), 1);
+    assert!(over[0].at >= back);
+    scene.expect_sound();
+}
+
+#[test]
+fn a_target_is_called_by_its_name_or_id_alone_or_in_its_place() {
+    let scene = frozen_in_window(2);
+    let engine = scene.host.engine().expect("a process runs");
+    let id = scene.target("cache-1");
+    let bare = id.instance.to_string();
+    for text in ["cache-1", "c/p/cache-1", &bare, &id.to_string()] {
+        let found = engine.called(text);
+        assert_eq!(found.iter().map(|each| &each.target).collect::<Vec<_>>(), [&id], "{text}");
+    }
+    for text in ["cache", "c/q/cache-1", "p/cache-1", ""] {
+        assert_eq!(engine.called(text), [], "{text}");
+    }
+}
