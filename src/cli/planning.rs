@@ -121,6 +121,12 @@ fn stopped(project: &ProjectStatus) -> Option<Failure> {
              plan",
         ));
     }
+    if let Some(nobody) = &project.unreachable {
+        let message = format!("project {name}: nobody answers: {}", escape::line(&nobody.cause));
+        return Some(Failure::new(Exit::Unreachable, message).next(
+            "refit check --effective shows its dcs_endpoint and proxy; once it answers, refit plan",
+        ));
+    }
     let why = project.stopped.as_ref()?;
     Some(
         Failure::new(Exit::Unreachable, format!("project {name} is stopped: {why}"))

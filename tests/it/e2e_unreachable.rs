@@ -1,6 +1,8 @@
 //! A cloud that nobody reaches: said once when it begins, once when it is over, and in between by
 //! every answer that an operator may look at.
 
+use std::fs;
+
 use refit::engine::{Fact, HoldKind, Status, TargetState};
 
 use crate::e2e::{Setup, Site};
@@ -51,5 +53,20 @@ async fn a_cloud_that_died_and_came_back_is_told_twice_and_shown_in_between() {
     };
     assert_eq!(lines("WARN", "project fleet: cloud unreachable since"), 1, "{log}");
     assert_eq!(lines("INFO", "project fleet: cloud reachable again"), 1, "{log}");
-    assert_eq!(site.cloud.applied(), 3, "once each");
+    site.judge().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_without_a_daemon_soon_tells_that_nobody_answers_and_why() {
+    let mut site = Site::new(Setup::fleet(1)).await;
+    fs::create_dir_all(site.store().parent().unwrap()).unwrap();
+    let died = site.cloud.die().await;
+    let (exit, said) = site.ran(&["plan"]).await;
+    assert_eq!(exit, 69, "{said}");
+    assert!(said.contains("project fleet: nobody answers: ") && said.contains("refused"), "{said}");
+    // Nothing was left behind that a second try could stumble over.
+    site.cloud.come_back(died).await;
+    let (exit, said) = site.ran(&["plan"]).await;
+    assert_eq!(exit, 0, "{said}");
+    assert_eq!(site.cloud.posts().len(), 0);
 }

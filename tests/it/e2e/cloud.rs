@@ -13,19 +13,22 @@ use refit::sim::world::{
 /// A simulated cloud that answers until it is dropped.
 pub struct Cloud {
     pub running: Running,
+    /// What the log held when it died.
+    earlier: Vec<LogLine>,
 }
 
 impl Cloud {
     pub async fn start(world: World) -> Cloud {
-        Cloud { running: start(world, SimOptions::in_memory()).await.unwrap() }
+        let running = start(world, SimOptions::in_memory()).await.unwrap();
+        Cloud { running, earlier: Vec::new() }
     }
 
-    /// Nobody listens at its address any more; returns what [`Cloud::come_back`] needs. Its log
-    /// dies with it, so that nothing can be judged from it afterwards.
+    /// Nobody listens at its address any more; returns what [`Cloud::come_back`] needs.
     pub async fn die(&mut self) -> (SocketAddr, World) {
         let address = self.running.address;
         let elsewhere = start(nothing(), SimOptions::in_memory()).await.unwrap();
         let running = mem::replace(&mut self.running, elsewhere);
+        self.earlier.extend(running.lines());
         let world = running.world(|world| mem::replace(world, nothing()));
         running.shutdown().await.unwrap();
         (address, world)
@@ -37,8 +40,21 @@ impl Cloud {
         self.running = start(world, options).await.unwrap();
     }
 
+    /// Its whole log, numbered as if it had never died.
+    pub fn lines(&self) -> Vec<LogLine> {
+        let before = self.earlier.len() as u64;
+        let later = self.running.lines().into_iter().map(|mut line| {
+            match &mut line {
+                LogLine::Request(line) => line.seq += before,
+                LogLine::Task(line) => line.seq += before,
+            }
+            line
+        });
+        self.earlier.iter().cloned().chain(later).collect()
+    }
+
     pub fn requests(&self) -> Vec<RequestLine> {
-        let lines = self.running.lines().into_iter();
+        let lines = self.lines().into_iter();
         lines
             .filter_map(|line| match line {
                 LogLine::Request(line) => Some(line),

@@ -32,7 +32,7 @@ pub async fn held(site: &Site) -> Verdict {
 async fn evidence(site: &Site) -> Evidence {
     let mut evidence = Evidence {
         settings: site.settings(),
-        lines: site.cloud.running.lines(),
+        lines: site.cloud.lines(),
         outputs: site.files(),
         secrets: site.secrets.clone(),
         ..Evidence::default()
