@@ -2,9 +2,11 @@
 //!
 //! One thread owns the store and works on one group at a time; while it does, the loop gathers the
 //! next. So a group is whatever arrived during the commit before it, and a lone unit never waits
-//! for company. It is a thread of its own because a commit goes to the database and back many
-//! times: among the tasks of the runtime it would queue behind requests each time. A group that fails for now is committed again, verbatim, until it is durable: the
+//! for company. A group that fails for now is committed again, verbatim, until it is durable: the
 //! store looks first how far the last try got.
+//!
+//! It is a thread of its own because a commit goes to the database and back many times: among the
+//! tasks of the runtime it would queue behind requests each time.
 
 use std::time::Duration;
 
