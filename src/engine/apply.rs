@@ -94,8 +94,10 @@ impl Engine {
             row.not_before = row.not_before.map(|at| at + by);
             row.entered_at += by;
             row.detail.versions_at = row.detail.versions_at.map(|at| at + by);
-            row.detail.not_running_at = row.detail.not_running_at.map(|at| at + by);
-            row.detail.started_at = row.detail.started_at.map(|at| at + by);
+            if let Some(history) = &mut row.detail.history {
+                history.not_running_at = history.not_running_at.map(|at| at + by);
+                history.started_at = history.started_at.map(|at| at + by);
+            }
             if let Some(flight) = &mut row.detail.flight {
                 shift(flight, by);
             }

@@ -157,8 +157,8 @@ impl Engine {
             return Some(HoldKind::Precheck);
         }
         target.row.not_before.filter(|&until| until > wall)?;
-        let detail = &target.row.detail;
-        Some(match (&detail.conflict, detail.not_running_at) {
+        let history = target.row.detail.history();
+        Some(match (&history.conflict, history.not_running_at) {
             (_, Some(_)) => HoldKind::Precheck,
             // What cannot be read now hides whatever it was busy with.
             (Some(_), None) if target.read_failures == 0 => HoldKind::Conflict,
@@ -225,8 +225,9 @@ impl Engine {
             HoldKind::Precheck if !target.verdict_read => "versions: not read yet".to_owned(),
             HoldKind::Precheck => "not_running: looked at again".to_owned(),
             HoldKind::Conflict => {
-                let word = row.detail.conflict.as_deref().unwrap_or("busy");
-                format!("the instance is busy ({word}), {} times", row.detail.conflicts)
+                let history = row.detail.history();
+                let word = history.conflict.as_deref().unwrap_or("busy");
+                format!("the instance is busy ({word}), {} times", history.conflicts)
             }
             _ if target.read_failures > 0 => {
                 format!("it could not be read, {} times in a row", target.read_failures)

@@ -268,7 +268,7 @@ impl Engine {
         let row = &self.targets[ix.at()].row;
         let before = self.attempts.get(&ix).map(|attempt| attempt.versions_before.clone());
         let after = row.detail.versions.as_deref().cloned();
-        let took = self.wall - row.detail.started_at.unwrap_or(self.wall);
+        let took = self.wall - row.detail.history().started_at.unwrap_or(self.wall);
         self.end_target(ix, TargetState::Succeeded, Reason::Operator);
         let campaign = self.targets[ix.at()].campaign;
         self.end_success_run(campaign);

@@ -95,7 +95,11 @@ impl Engine {
                 self.not_running(ix, instance.status.word());
             }
             _ if instance.is_idle() => {
-                self.edit(ix, |target| target.row.detail.not_running_at = None);
+                self.edit(ix, |target| {
+                    if let Some(history) = &mut target.row.detail.history {
+                        history.not_running_at = None;
+                    }
+                });
                 self.arm(ix, instance.service_task_id.clone());
             }
             _ => {
@@ -120,13 +124,13 @@ impl Engine {
 
     fn not_running(&mut self, ix: TargetIx, word: &str) {
         let wall = self.wall;
-        match self.targets[ix.at()].row.detail.not_running_at {
+        match self.targets[ix.at()].row.detail.history().not_running_at {
             Some(at) if wall - at >= NOT_RUNNING_FOR => {
                 self.skip(ix, Reason::NotRunning(word.into()));
             }
             first => self.edit(ix, |target| {
                 let at = first.unwrap_or(wall);
-                target.row.detail.not_running_at = Some(at);
+                target.row.detail.history_mut().not_running_at = Some(at);
                 target.row.not_before = Some(at + NOT_RUNNING_FOR);
                 target.preparing = Preparing::No;
             }),

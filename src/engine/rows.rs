@@ -116,18 +116,44 @@ pub struct TargetDetail {
     /// The last version answer and when it came. Shared: most instances run one of a few versions.
     pub versions: Option<Arc<Versions>>,
     pub versions_at: Option<Wall>,
-    /// Occurrences of "busy" in this round.
+    /// Present once something has happened in this round: of a fleet, most wait.
+    pub history: Option<Box<History>>,
+    /// Present while it is in flight.
+    pub flight: Option<Box<Flight>>,
+}
+
+impl TargetDetail {
+    /// What has happened in this round; nothing, where nothing has.
+    pub fn history(&self) -> &History {
+        static NOTHING: History = History {
+            conflicts: 0,
+            conflict: None,
+            not_running_at: None,
+            was_uncertain: false,
+            started_at: None,
+        };
+        self.history.as_deref().unwrap_or(&NOTHING)
+    }
+
+    pub(super) fn history_mut(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
+    }
+}
+
+/// What has happened to a target in its round so far.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct History {
+    /// Occurrences of "busy".
     pub conflicts: u32,
     /// The code or word of the last conflict.
     pub conflict: Option<Arc<str>>,
     /// First look that showed FROZEN, ERROR or CREATEFAILED.
     pub not_running_at: Option<Wall>,
-    /// An attempt of this round has been uncertain: 4116 may then be our own upgrade.
+    /// An attempt has been uncertain: 4116 may then be our own upgrade.
     pub was_uncertain: bool,
-    /// When its first intent of the round was committed.
+    /// When the first intent was committed.
     pub started_at: Option<Wall>,
-    /// Present while it is in flight.
-    pub flight: Option<Box<Flight>>,
 }
 
 /// What is known of a target between its intent and its end.

@@ -325,7 +325,7 @@ impl Engine {
             row.entered_at = wall;
             row.number += 1;
             row.not_before = None;
-            row.detail.started_at.get_or_insert(wall);
+            row.detail.history_mut().started_at.get_or_insert(wall);
             row.detail.flight = Some(Box::default());
             target.preparing = Preparing::No;
         });

@@ -136,10 +136,10 @@ impl Engine {
     }
 
     fn conflicted(&mut self, ix: TargetIx, upgrading: bool, note: AnswerNote) {
-        if upgrading && self.targets[ix.at()].row.detail.was_uncertain {
+        if upgrading && self.targets[ix.at()].row.detail.history().was_uncertain {
             // An earlier attempt of this round may be what runs: look for it.
-            let count = self.targets[ix.at()].row.detail.conflicts + 1;
-            self.edit(ix, |target| target.row.detail.conflicts = count);
+            let count = self.targets[ix.at()].row.detail.history().conflicts + 1;
+            self.edit(ix, |target| target.row.detail.history_mut().conflicts = count);
             let (not_before, why) = (self.wall, note_text(&note).into());
             self.record_target(ix, Fact::Conflict { count, not_before, note: note.clone() });
             return self.become_uncertain(ix, why, note);
@@ -152,13 +152,14 @@ impl Engine {
     /// The instance is busy: wait and look again; too often, and it failed.
     pub(super) fn busy(&mut self, ix: TargetIx, word: Arc<str>, note: AnswerNote) {
         let wall = self.wall;
-        let count = self.targets[ix.at()].row.detail.conflicts + 1;
+        let count = self.targets[ix.at()].row.detail.history().conflicts + 1;
         let most = self.retry_of(ix).max_attempts;
         let not_before = wall + self.conflict_wait(ix, count);
         let sent = self.targets[ix.at()].row.state == TargetState::Submitting;
         self.edit(ix, |target| {
-            target.row.detail.conflicts = count;
-            target.row.detail.conflict = Some(word);
+            let history = target.row.detail.history_mut();
+            history.conflicts = count;
+            history.conflict = Some(word);
             // Whoever is at work there may be moving the versions.
             target.row.detail.versions_at = None;
             target.row.not_before = Some(not_before);
@@ -214,7 +215,7 @@ impl Engine {
         self.edit(ix, |target| {
             target.row.state = TargetState::Uncertain;
             target.row.entered_at = wall;
-            target.row.detail.was_uncertain = true;
+            target.row.detail.history_mut().was_uncertain = true;
             if let Some(flight) = &mut target.row.detail.flight {
                 flight.looks_from = Some(flight.looks_from.unwrap_or(wall));
             }

@@ -175,7 +175,7 @@ impl Engine {
         let before = attempt.map(|attempt| attempt.versions_before.clone());
         let row = &self.targets[ix.at()].row;
         let after = row.detail.versions.as_deref().cloned();
-        let took = self.wall - row.detail.started_at.unwrap_or(self.wall);
+        let took = self.wall - row.detail.history().started_at.unwrap_or(self.wall);
         let reason = if row.task.is_some() { Reason::Verified } else { Reason::Inferred };
         let task = row.task.clone();
         self.attempt_applied(ix, task);

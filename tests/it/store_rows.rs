@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use refit::engine::rows::{
     AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow, Flight,
-    FreezeRow, InstanceRow, ProjectDetail, ProjectRow, TargetDetail, TargetRow, VerifyAfter,
+    FreezeRow, History, InstanceRow, ProjectDetail, ProjectRow, TargetDetail, TargetRow, VerifyAfter,
     WatchStrategy,
 };
 use refit::engine::state::PauseCause;
@@ -97,16 +97,25 @@ fn flight() -> impl Strategy<Value = Flight> {
     )
 }
 
-fn target_detail() -> impl Strategy<Value = TargetDetail> {
-    (of(versions()), of(wall()), any::<u32>(), of(text()), any::<bool>(), of(flight())).prop_map(
-        |(versions, at, conflicts, conflict, was_uncertain, flight)| TargetDetail {
-            versions: versions.map(Into::into),
-            versions_at: at,
+fn history() -> impl Strategy<Value = History> {
+    (any::<u32>(), of(text()), of(wall()), any::<bool>(), of(wall())).prop_map(
+        |(conflicts, conflict, not_running_at, was_uncertain, started_at)| History {
             conflicts,
             conflict,
+            not_running_at,
             was_uncertain,
+            started_at,
+        },
+    )
+}
+
+fn target_detail() -> impl Strategy<Value = TargetDetail> {
+    (of(versions()), of(wall()), of(history()), of(flight())).prop_map(
+        |(versions, versions_at, history, flight)| TargetDetail {
+            versions: versions.map(Into::into),
+            versions_at,
+            history: history.map(Box::new),
             flight: flight.map(Box::new),
-            ..TargetDetail::default()
         },
     )
 }

@@ -57,7 +57,7 @@ impl TargetFacts {
             held: row.held_by.is_some(),
             acknowledged: row.acknowledged,
             not_before: row.not_before.map(|at| Steady(at.0)),
-            was_uncertain: row.detail.was_uncertain,
+            was_uncertain: row.detail.history().was_uncertain,
             applied: None,
             attempt: None,
             groups: Vec::new(),
