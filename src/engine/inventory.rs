@@ -15,7 +15,7 @@ use crate::model::{Instance, Millis, draw};
 use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, InstanceIx, ProjectIx, TargetIx};
-use super::reads::Purpose;
+use super::read_queue::Purpose;
 use super::rows::InstanceRow;
 use super::state::{Reason, TargetState};
 use super::tables::Sweep;

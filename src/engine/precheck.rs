@@ -8,7 +8,7 @@ use crate::model::{
 
 use super::Engine;
 use super::index::TargetIx;
-use super::reads::Purpose;
+use super::read_queue::Purpose;
 use super::reconcile::busy_word;
 use super::state::{Reason, TargetState};
 use super::tables::Preparing;

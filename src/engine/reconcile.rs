@@ -12,7 +12,7 @@ use crate::model::{Instance, Millis, Steady, Task, TaskId, Wall};
 use super::Engine;
 use super::event::Fact;
 use super::index::TargetIx;
-use super::reads::Purpose;
+use super::read_queue::Purpose;
 use super::rows::{AttemptOutcome, VerifyAfter};
 use super::state::{Reason, TargetState};
 use super::tables::LookInProgress;
@@ -333,7 +333,8 @@ impl Engine {
     /// From when task lists are asked for, on the cloud's clock.
     pub(super) fn tasks_since(&self, ix: TargetIx) -> Wall {
         let intent = self.attempts.get(&ix).map(|attempt| attempt.cloud_intent_at);
-        intent.or(self.targets[ix.at()].row.detail.history().started_at).unwrap_or(self.wall) - SINCE_MARGIN
+        intent.or(self.targets[ix.at()].row.detail.history().started_at).unwrap_or(self.wall)
+            - SINCE_MARGIN
     }
 
     pub(super) fn poll_interval(&self, ix: TargetIx) -> Millis {

@@ -10,7 +10,7 @@ use crate::model::{Millis, Steady};
 
 use super::Engine;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
-use super::reads::{Purpose, Wanted};
+use super::read_queue::{Purpose, Wanted};
 use super::rows::WatchStrategy;
 use super::state::TargetState;
 use super::tables::{Circuit, Preparing, Renewal};

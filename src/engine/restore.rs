@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::model::policy::Rate;
-use crate::model::{InstanceId, LimitScope, ProjectName};
+use crate::model::{InstanceId, ProjectName};
 
 use super::Engine;
-use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::index::{CampaignIx, TargetIx};
 use super::quota::Bucket;
-use super::rows::{CampaignRow, CredentialRow, InstanceRow, ProjectRow, Rows, TargetRow};
+use super::rows::{
+    BucketRow, CampaignRow, CredentialRow, InstanceRow, ProjectRow, Rows, TargetRow,
+};
 use super::tables::{Circuit, WaveCounts};
 use crate::model::{CacheMode, Millis};
 
@@ -82,11 +84,12 @@ impl Engine {
         let rates: Option<(Rate, Rate)> =
             policy.map(|policy| (policy.upgrade_rate, policy.read_rate));
         if let Some((starts, reads)) = rates {
-            let sharers = |limit| self.sharers(ix, limit);
-            let start_sharers = row.detail.starts.learned.map_or(1, |limit| sharers(limit.scope));
-            let read_sharers = row.detail.reads.learned.map_or(1, |limit| sharers(limit.scope));
-            let starts = Bucket::restore(starts, &row.detail.starts, offset, start_sharers);
-            let reads = Bucket::restore(reads, &row.detail.reads, offset, read_sharers);
+            let restored = |rate, row: &BucketRow| {
+                let sharers = self.bound_by(ix, row.learned).len() as u32;
+                Bucket::restore(rate, row, offset, sharers)
+            };
+            let starts = restored(starts, &row.detail.starts);
+            let reads = restored(reads, &row.detail.reads);
             self.projects[ix.at()].starts = starts;
             self.projects[ix.at()].reads = reads;
         }
@@ -99,21 +102,6 @@ impl Engine {
         if let Some(circuit) = circuit {
             project.circuit = circuit;
         }
-    }
-
-    fn sharers(&self, ix: ProjectIx, scope: LimitScope) -> u32 {
-        let host = |ix: ProjectIx| {
-            self.settings.projects.get(self.project_name(ix)).map(|policy| &policy.host)
-        };
-        let all = (0..self.projects.len() as u32).map(ProjectIx);
-        let bound = |other: &ProjectIx| match scope {
-            LimitScope::User => {
-                self.projects[other.at()].credential == self.projects[ix.at()].credential
-            }
-            LimitScope::Ip => host(*other) == host(ix),
-            LimitScope::Api | LimitScope::App => *other == ix,
-        };
-        all.filter(bound).count() as u32
     }
 
     fn load_campaign(&mut self, row: CampaignRow) {

@@ -10,7 +10,7 @@ use crate::model::{Instance, InstanceStatus, Millis};
 
 use super::Engine;
 use super::index::{ProjectIx, TargetIx};
-use super::reads::Purpose;
+use super::read_queue::Purpose;
 use super::rows::VerifyAfter;
 use super::state::TargetState;
 use super::tables::Project;

@@ -12,7 +12,7 @@ use super::event::Fact;
 use super::gates::PREPARE_AHEAD;
 use super::hold::HoldKind;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
-use super::reads::Purpose;
+use super::read_queue::Purpose;
 use super::ready::QueueKey;
 use super::request::{Request, Submit};
 use super::rows::{AttemptOutcome, AttemptRow};

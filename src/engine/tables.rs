@@ -13,7 +13,7 @@ use crate::model::{
 use super::index::{CampaignIx, CredentialIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
 use super::quota::Bucket;
 use super::reach::Reach;
-use super::reads::ReadQueue;
+use super::read_queue::ReadQueue;
 use super::ready::Ready;
 use super::rows::{CampaignDetail, ProjectDetail, TargetRow};
 use super::state::{CampaignState, TargetState};

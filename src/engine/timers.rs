@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use crate::model::Steady;
 
 use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
-use super::reads::Wanted;
+use super::read_queue::Wanted;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {

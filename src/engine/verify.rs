@@ -5,7 +5,7 @@ use crate::model::{Instance, Millis, Part, ReadAnswer, Steady, Versions, Wall};
 use super::Engine;
 use super::event::Fact;
 use super::index::TargetIx;
-use super::reads::Purpose;
+use super::read_queue::Purpose;
 use super::reconcile::busy_word;
 use super::rows::{AttemptOutcome, VerifyAfter};
 use super::state::{Reason, TargetState};

@@ -14,7 +14,7 @@ use crate::model::{Instance, Millis, ReadCall, Steady, Task, TaskId, TaskStatus,
 use super::Engine;
 use super::event::Fact;
 use super::index::{ProjectIx, TargetIx};
-use super::reads::Purpose;
+use super::read_queue::Purpose;
 use super::rows::{VerifyAfter, WatchStrategy};
 use super::state::TargetState;
 use super::tables::{Probe, Project, WatchSweep};

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use refit::engine::rows::{
     AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow, Flight,
-    FreezeRow, History, InstanceRow, ProjectDetail, ProjectRow, TargetDetail, TargetRow, VerifyAfter,
-    WatchStrategy,
+    FreezeRow, History, InstanceRow, ProjectDetail, ProjectRow, TargetDetail, TargetRow,
+    VerifyAfter, WatchStrategy,
 };
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Changes, Reason, Rows, Scope, TargetState};

@@ -1,0 +1,122 @@
+//! Reads that failed: when each comes again, and what a failure says of the rest.
+
+use crate::model::{AnswerNote, Millis, ReadFailure, Steady, draw};
+
+use super::Engine;
+use super::event::Quota;
+use super::index::ProjectIx;
+use super::read_queue::{Purpose, Wanted};
+use super::tables::Preparing;
+use super::timers::Timer;
+
+/// The first wait after a failed read; doubles up to `READ_BACKOFF_MAX`.
+const READ_BACKOFF: Millis = Millis::from_secs(1);
+const READ_BACKOFF_MAX: Millis = Millis::from_secs(60);
+
+impl Engine {
+    pub(super) fn read_failed(
+        &mut self,
+        project: ProjectIx,
+        wanted: Wanted,
+        failure: ReadFailure,
+        note: &AnswerNote,
+    ) {
+        match failure {
+            ReadFailure::Throttled { limit, retry_after } => {
+                self.throttled(project, Quota::Reads, limit, retry_after);
+                self.put_back(project, wanted);
+            }
+            ReadFailure::CredentialRefused { .. } => self.put_back(project, wanted),
+            ReadFailure::Gone => match wanted.purpose.target() {
+                Some(target) if self.is_current(wanted) => self.read_gone(target, wanted.purpose),
+                _ => {
+                    self.read_again_later(project, wanted);
+                }
+            },
+            ReadFailure::CapabilityAbsent => match wanted.purpose {
+                Purpose::ProbeCentre => self.want(project, Purpose::ProbeList),
+                Purpose::WatchSweep => {
+                    self.watch_unusable(project, "the project has no such call");
+                }
+                _ => {
+                    let code = note.code.as_deref().unwrap_or("404");
+                    let why = format!("{code}: a call does not exist here");
+                    self.stop_project(project, &why);
+                    self.read_again_later(project, wanted);
+                }
+            },
+            ReadFailure::Unreachable | ReadFailure::Forbidden | ReadFailure::Rejected => {
+                // Whichever of them knows the read decides when it comes again.
+                let look_at = self.look_failed(wanted.purpose);
+                let precheck_at = self.precheck_failed(project, wanted);
+                let read_at = self.read_again_later(project, wanted);
+                if failure == ReadFailure::Unreachable {
+                    let again_at = look_at.or(precheck_at).or(read_at);
+                    self.cloud_missed(project, note, again_at.unwrap_or(self.now));
+                }
+            }
+        }
+    }
+
+    /// A precheck that cannot be read gives its slot back: others go first.
+    fn precheck_failed(&mut self, project: ProjectIx, wanted: Wanted) -> Option<Steady> {
+        let (Purpose::LastLook(ix) | Purpose::VersionsAgain(ix)) = wanted.purpose else {
+            return None;
+        };
+        if !self.is_current(wanted) {
+            return None;
+        }
+        let failures = self.targets[ix.at()].read_failures + 1;
+        let not_before = self.wall + self.read_backoff(project, wanted.purpose, failures);
+        self.edit(ix, |target| {
+            target.read_failures = failures;
+            target.preparing = Preparing::No;
+            target.row.not_before = Some(not_before);
+        });
+        Some(self.steady_at(not_before))
+    }
+
+    fn put_back(&mut self, project: ProjectIx, wanted: Wanted) {
+        if self.is_current(wanted) {
+            self.projects[project.at()].queue.push_front(wanted);
+        }
+    }
+
+    fn read_again_later(&mut self, project: ProjectIx, wanted: Wanted) -> Option<Steady> {
+        if !self.is_current(wanted) {
+            return None;
+        }
+        let failures = match wanted.purpose.target() {
+            Some(target) => {
+                let target = &mut self.targets[target.at()];
+                target.read_failures += 1;
+                target.read_failures
+            }
+            None => {
+                let project = &mut self.projects[project.at()];
+                project.sweep_failures += 1;
+                project.sweep_failures
+            }
+        };
+        let at = self.now + self.read_backoff(project, wanted.purpose, failures);
+        self.timers.push(at, Timer::Read(project, wanted));
+        Some(at)
+    }
+
+    /// Full jitter over a floor of half a second.
+    pub(super) fn read_backoff(
+        &self,
+        project: ProjectIx,
+        purpose: Purpose,
+        failures: u32,
+    ) -> Millis {
+        let most = READ_BACKOFF.0 << failures.min(6);
+        let most = most.min(READ_BACKOFF_MAX.0);
+        let id = match purpose.target() {
+            Some(target) => self.targets[target.at()].row.id.to_string(),
+            None => self.projects[project.at()].name.to_string(),
+        };
+        let drawn = draw::unit(self.seed, "read-backoff", &id, u64::from(failures));
+        Millis(READ_BACKOFF.0 / 2 + (drawn * most as f64) as i64)
+    }
+}
