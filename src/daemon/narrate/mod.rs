@@ -4,9 +4,7 @@
 //! front and in fields (campaign, target, attempt). What came from outside (codes, words, messages,
 //! names) is escaped here once more, so that no answer of a cloud can move a terminal's cursor.
 
-mod campaign;
-mod process;
-mod target;
+mod sentences;
 mod words;
 
 use std::sync::Arc;
@@ -115,7 +113,7 @@ fn loudness(fact: &Fact) -> Loudness {
 
 /// What happened, in words, on one line, with times in that zone.
 pub fn sentence(event: &Event, zone: &TimeZone) -> String {
-    let mut text = one_line(&fact(&event.fact, &Times { zone, event: event.at }));
+    let mut text = one_line(&sentences::of(&event.fact, &Times { zone, event: event.at }));
     if let Some(actor) = &event.actor {
         push(&mut text, format_args!(" (by {}", one_line(actor)));
         if let Some(comment) = &event.comment {
@@ -124,17 +122,6 @@ pub fn sentence(event: &Event, zone: &TimeZone) -> String {
         text.push(')');
     }
     text
-}
-
-/// Every fact has a sentence in the file of its subject; one that was forgotten shows as it is.
-fn fact(fact: &Fact, times: &Times<'_>) -> String {
-    target::submission(fact, times)
-        .or_else(|| target::course(fact, times))
-        .or_else(|| campaign::campaign(fact, times))
-        .or_else(|| campaign::window(fact, times))
-        .or_else(|| process::project(fact, times))
-        .or_else(|| process::process(fact, times))
-        .unwrap_or_else(|| format!("{fact:?}"))
 }
 
 #[cfg(test)]
