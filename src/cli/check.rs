@@ -1,6 +1,6 @@
 //! `refit check`: everything that is wrong with the configuration, at once, and what it decides.
 //!
-//! Touches no network and no store. Secrets are resolved, to tell whether they can be, and never
+//! Touches no network, and of the store only looks whether its directory is there. Secrets are resolved, to tell whether they can be, and never
 //! shown.
 
 use std::fmt::Write;
@@ -101,7 +101,12 @@ fn summary(loaded: &Loaded, context: &Context, now: Wall) -> String {
     line(&mut text, format_args!(""));
     let zone = time_zone.iana_name().unwrap_or("UTC");
     line(&mut text, format_args!("time zone  {zone}"));
-    line(&mut text, format_args!("store      {}", store.path.display()));
+    let directory = store.path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let absent = match directory.is_some_and(|directory| !directory.exists()) {
+        true => " (its directory does not exist yet)",
+        false => "",
+    };
+    line(&mut text, format_args!("store      {}{absent}", store.path.display()));
     line(&mut text, format_args!("socket     {}", api.socket.display()));
     line(&mut text, format_args!("api        {listen}"));
     line(&mut text, format_args!("projects   {}", names(settings.projects.keys())));
@@ -110,12 +115,9 @@ fn summary(loaded: &Loaded, context: &Context, now: Wall) -> String {
     for (name, policy) in &settings.campaigns {
         campaign(&mut text, loaded, context, (name, policy), now);
     }
-    let option = match context.globals.config.as_path() == config::DEFAULT_PATH {
-        true => String::new(),
-        false => format!(" --config {file}"),
-    };
-    line(&mut text, format_args!("\nnext: refit windows{option}"));
-    line(&mut text, format_args!("then: refit plan{option}"));
+    let typed = |command: &str| context.output.completed(command);
+    line(&mut text, format_args!("\nnext: {}", typed("refit windows")));
+    line(&mut text, format_args!("then: {}", typed("refit plan")));
     text
 }
 

@@ -201,7 +201,7 @@ impl Resolve {
 pub fn run(control: Control, context: &Context) -> Result<Exit, Failure> {
     context.block_on(async {
         let socket =
-            Socket::open(&context.site).map_err(|none| none.into_failure(&context.site))?;
+            Socket::open(&context.site).map_err(|none| none.into_refusal(&context.site))?;
         let order = order(control, &socket, context).await?;
         let within = match order.command {
             Command::Abort { .. } => IN_A_WHILE,
@@ -287,11 +287,12 @@ fn show(reply: &Reply, context: &Context) -> Result<Exit, Failure> {
     }
     match reply {
         Reply::Done { message, .. } => {
-            context.output.data(&context.output.sentence(&escape::line(message)))?;
+            let message = context.output.completed(message);
+            context.output.data(&context.output.sentence(&escape::line(&message)))?;
             Ok(exit)
         }
         Reply::Refused { message, .. } => {
-            let failure = Failure::new(exit, message.clone());
+            let failure = Failure::new(exit, context.output.completed(message));
             // Most refusals name the command that helps themselves.
             Err(if message.contains("refit ") { failure } else { failure.next("refit status") })
         }

@@ -95,20 +95,21 @@ impl Failure {
             text.push_str(&output.wrapped(line, ERROR_INDENT));
         }
         if let Some(next) = &self.next {
-            text.push_str(&format!("  next: {}\n", escape::line(next)));
+            let next = output.completed(next);
+            text.push_str(&format!("  next: {}\n", escape::line(&next)));
         }
         text
     }
 
     /// `{"error": {"exit", "message", "causes", "next", "findings"}}`; the last is empty unless the
     /// configuration is to blame.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self, output: &Output) -> serde_json::Value {
         let findings = self.findings.as_ref().map_or_else(|| json!([]), |all| all.to_json());
         json!({ "error": {
             "exit": self.exit.code(),
             "message": self.message,
             "causes": self.causes,
-            "next": self.next,
+            "next": self.next.as_ref().map(|next| output.completed(next)),
             "findings": findings,
         }})
     }

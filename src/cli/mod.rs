@@ -27,6 +27,7 @@ mod source;
 mod status;
 mod store;
 mod target;
+mod typed;
 mod why;
 mod windows;
 
@@ -153,7 +154,7 @@ fn report(failure: &Failure, output: &Output) {
         return;
     }
     let text = match output.is_json() {
-        true => format!("{}\n", failure.to_json()),
+        true => format!("{}\n", failure.to_json(output)),
         false => failure.to_human(output),
     };
     output.say(text.trim_end());

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::escape;
 use super::failure::Failure;
 use super::globals::{Format, Globals};
+use super::typed::Typed;
 
 /// Narrower terminals get lines that the terminal wraps.
 const NARROWEST: u16 = 40;
@@ -22,11 +23,12 @@ pub struct Output {
     format: Format,
     /// Columns to fit tables into; `None` where nobody looks: lines are then never wrapped.
     width: Option<u16>,
+    typed: Typed,
 }
 
 impl Output {
     pub fn new(globals: &Globals) -> Output {
-        Output { format: globals.format, width: width() }
+        Output { format: globals.format, width: width(), typed: Typed::new(globals) }
     }
 
     pub fn is_json(&self) -> bool {
@@ -78,6 +80,17 @@ impl Output {
     /// `  key       text`, broken between words to fit the terminal, and indented below the key.
     pub fn entry(&self, key: &str, text: &str) -> String {
         entry(key, text, self.width().unwrap_or(usize::MAX))
+    }
+
+    /// The same for a command: with the options that this one was given, and whole, so that it can
+    /// be copied.
+    pub fn command(&self, key: &str, command: &str) -> String {
+        entry(key, &escape::line(&self.completed(command)), usize::MAX)
+    }
+
+    /// The text with its commands as they can be typed here.
+    pub fn completed(&self, text: &str) -> String {
+        self.typed.complete(text)
     }
 
     /// A sentence on lines of its own, broken between words to fit the terminal.
@@ -204,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_sentence_fills_the_width_and_is_never_wider() {
-        let output = |width| Output { format: Format::Human, width };
+        let output = |width| Output { format: Format::Human, width, typed: Typed::default() };
         let text = "ten targets";
         assert_eq!(output(Some(11)).sentence(text), "ten targets\n");
         assert_eq!(output(Some(10)).sentence(text), "ten\n  targets\n");

@@ -109,7 +109,8 @@ fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Con
     let name = escape::line(campaign.name.as_str());
     if campaign.selection_empty {
         line(text, &format!("campaign {name}: selects no instance"));
-        line(text, "  next: refit check --effective, and compare select with the instances' names");
+        let next = "refit check --effective, and compare select with the instances' names";
+        line(text, &format!("  next: {}", context.output.completed(next)));
         return;
     }
     line(text, &format!("campaign {name}: {}", totals(campaign)));

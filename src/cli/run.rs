@@ -9,12 +9,13 @@ use crate::api::Faces;
 use crate::config::{self, Findings, Loaded, ProcessEnvironment};
 use crate::daemon::logging::{self, LogFormat};
 use crate::daemon::signals::Signals;
-use crate::daemon::{Daemon, Ended, Options, Starts};
+use crate::daemon::{Daemon, DaemonError, Ended, Options, Starts};
 
 use super::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::globals;
+use super::source::store_remedy;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -75,7 +76,12 @@ async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
 /// Opens the daemon, then its interfaces, and closes them in the opposite order.
 async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failure> {
     let daemon = Daemon::open(options).await.map_err(|error| {
-        Failure::new(Exit::from_code(error.exit_code()), "the daemon cannot start").because(&error)
+        let exit = Exit::from_code(error.exit_code());
+        let failure = Failure::new(exit, "the daemon cannot start").because(&error);
+        match &error {
+            DaemonError::Store(error) => failure.next(store_remedy(error)),
+            _ => failure,
+        }
     })?;
     let (api, store) = (&config.api, &config.store.path);
     let faces = Faces::bind(api.listen, &api.socket, store, daemon.handle()).await;

@@ -2,11 +2,14 @@
 //!
 //! Read leniently from the file and without its secrets: `status`, `pause` and `why` must work in
 //! an incident, for a user who may not read the credentials, and even when the file has errors that
-//! `refit check` would name. Anything that cannot be read falls back to its documented default.
+//! `refit check` would name. Anything that cannot be read falls back to its documented default, and
+//! `is_guess` says so. What changes a store must not be told of it here: see `settings`.
 
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
+
+use crate::config::{Environment, FILE_LIMIT, ProcessEnvironment};
 
 use super::globals::Globals;
 use super::moment::Clock;
@@ -25,21 +28,31 @@ pub struct Site {
     /// Where the daemon may listen, the likeliest first, without repetition.
     pub sockets: Vec<PathBuf>,
     pub store: PathBuf,
+    /// The file could not be read: where the store and the sockets are is a guess.
+    pub is_guess: bool,
     pub clock: Clock,
 }
 
 impl Site {
     pub fn find(globals: &Globals) -> Site {
-        let file = std::fs::read_to_string(&globals.config)
-            .ok()
-            .and_then(|text| text.parse::<toml::Table>().ok())
-            .unwrap_or_default();
+        let file = ProcessEnvironment.read(&globals.config, FILE_LIMIT).ok();
+        let file = file
+            .filter(|content| content.size <= FILE_LIMIT)
+            .and_then(|content| String::from_utf8(content.bytes).ok())
+            .and_then(|text| text.parse::<toml::Table>().ok());
         // systemd separates several directories by colons; the first is meant.
         let variable = |name: &str| {
             let value = std::env::var(name).ok()?;
             value.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
         };
-        Site::from_file(globals, &file, variable)
+        let site = Site::from_file(globals, &file.clone().unwrap_or_default(), variable);
+        Site { is_guess: file.is_none(), ..site }
+    }
+
+    /// What to add to a place that was not found, where the file does not say it.
+    pub fn guess(&self) -> Option<String> {
+        let file = self.config.display();
+        self.is_guess.then(|| format!("{file} cannot be read, so this is where one is by default"))
     }
 
     /// What to type where no daemon runs.
@@ -74,6 +87,7 @@ impl Site {
             config: globals.config.clone(),
             sockets,
             store,
+            is_guess: false,
             clock: Clock::new(zone.unwrap_or(TimeZone::UTC)),
         }
     }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::api::Problem;
 use crate::daemon::FREEZE_FILE;
 use crate::engine::hold::shell_word;
+use crate::store::{StoreError, ensure_unused};
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -35,8 +36,8 @@ const ORIGIN: &str = "http://refit";
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
-    /// The file that stops every start when the daemon does not listen.
-    brake: PathBuf,
+    /// Where the daemon's store is, for the file that stops every start when it does not listen.
+    site: Site,
     client: reqwest::Client,
 }
 
@@ -61,14 +62,44 @@ pub enum NoDaemon {
 }
 
 impl NoDaemon {
-    /// Names the socket and the command that helps.
+    /// Names the socket, whoever drives the store all the same, and what helps.
     pub fn into_failure(self, site: &Site) -> Failure {
-        Failure::new(Exit::Unreachable, self.to_string()).next(match self {
-            NoDaemon::Absent(..) => site.start_command(),
-            NoDaemon::Forbidden(..) => "run this as root or as a member of the socket's group \
-                                        (ls -l shows it)"
-                .to_owned(),
-        })
+        let failure = Failure::new(Exit::Unreachable, self.to_string());
+        if let NoDaemon::Forbidden(..) = self {
+            return failure
+                .next("run this as root or as a member of the socket's group (ls -l shows it)");
+        }
+        if let Err(in_use @ StoreError::InUse { .. }) = ensure_unused(&site.store) {
+            return failure.because(&in_use).next(ELSEWHERE);
+        }
+        match site.guess() {
+            None => failure.next(site.start_command()),
+            Some(guess) => {
+                let mut failure = failure.next("refit check");
+                failure.causes.push(guess);
+                failure
+            }
+        }
+    }
+
+    /// The same for an order: names the file that stops every start in any case.
+    pub fn into_refusal(self, site: &Site) -> Failure {
+        let mut failure = self.into_failure(site);
+        let brake = brake(site);
+        failure.causes.push(format!("wherever one runs, the file {brake} stops every start"));
+        failure
+    }
+}
+
+/// What to do about a daemon whose socket is not where it should be.
+pub const ELSEWHERE: &str = "name its socket with --socket; its log says where it is answering";
+
+/// The file that stops every start, with a word of caution where its place is a guess.
+fn brake(site: &Site) -> String {
+    let path = site.store.with_file_name(FREEZE_FILE);
+    match site.is_guess {
+        true => format!("{} (a guess: {} cannot be read)", path.display(), site.config.display()),
+        false => path.display().to_string(),
     }
 }
 
@@ -95,8 +126,8 @@ impl Socket {
         for path in &site.sockets {
             match UnixStream::connect(path) {
                 Ok(_) => {
-                    let brake = site.store.with_file_name(FREEZE_FILE);
-                    return Ok(Socket { path: path.clone(), brake, client: client(path) });
+                    let (site, client) = (site.clone(), client(path));
+                    return Ok(Socket { path: path.clone(), site, client });
                 }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(NoDaemon::Forbidden(path.clone(), error));
@@ -211,8 +242,9 @@ impl Socket {
 
     /// An order that may not have arrived: what stops every start all the same.
     fn with_brake(&self, failure: Failure) -> Failure {
-        let brake = self.brake.display().to_string();
-        let mut failure = failure.next(format!("touch {}", shell_word(&brake)));
+        let file = self.site.store.with_file_name(FREEZE_FILE).display().to_string();
+        let mut failure = failure.next(format!("touch {}", shell_word(&file)));
+        let brake = brake(&self.site);
         failure.causes.push(format!(
             "whether it takes the order is not known; the file {brake} stops every start even so"
         ));

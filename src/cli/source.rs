@@ -4,17 +4,20 @@
 //! memory, so that states and holds are told by the same code either way. Nothing is written, no
 //! lock is taken, and nothing is sent.
 
+use std::io::ErrorKind;
+
 use crate::api::EventsAnswer;
+use crate::engine::hold::shell_word;
 use crate::engine::input::Ownership;
 use crate::engine::view::{Candidate, Why};
 use crate::engine::{Engine, Event, Hold, HoldKind, Input, Plan, Status};
 use crate::model::{Millis, Settings, Steady, TargetId};
-use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
+use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError, ensure_unused};
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::site::Site;
-use super::socket::{IN_A_WHILE, NoDaemon, Socket};
+use super::socket::{ELSEWHERE, IN_A_WHILE, NoDaemon, Socket};
 use super::{Context, moment, settings, target};
 
 /// Why nothing starts from a store alone.
@@ -26,12 +29,14 @@ pub enum Source {
     Store(Box<Offline>),
 }
 
-/// A store without a daemon, as an engine sees it.
+/// A store without a daemon that answers, as an engine sees it.
 #[derive(Debug)]
 pub struct Offline {
     store: ReadOnly,
     engine: Engine,
     now: Steady,
+    /// The process that drives it but listens elsewhere, or not yet: `process 12`.
+    driven: Option<String>,
 }
 
 impl Source {
@@ -119,21 +124,24 @@ impl Source {
     pub fn caveat(&self, site: &Site) -> Option<String> {
         match self {
             Source::Daemon(_) => None,
-            Source::Store(_) => Some(format!(
-                "No daemon is running: this is what {} holds.\n  next: {}",
-                site.store.display(),
-                site.start_command()
-            )),
+            Source::Store(offline) => Some(offline.caveat(site)),
         }
     }
 }
 
 impl Offline {
     async fn open(context: &Context, none: NoDaemon) -> Result<Offline, Failure> {
+        let driven = match ensure_unused(&context.site.store) {
+            Err(in_use @ StoreError::InUse { .. }) => Some(in_use.to_string()),
+            // Whatever else is wrong with it is found below.
+            _ => None,
+        };
         let store = match ReadOnly::open(&context.site.store).await {
             Ok(store) => store,
             // Neither: then the missing daemon is what there is to say.
-            Err(StoreError::Missing { .. }) => return Err(none.into_failure(&context.site)),
+            Err(StoreError::Missing { .. } | StoreError::NoDirectory { .. }) => {
+                return Err(none.into_failure(&context.site));
+            }
             Err(error) => return Err(store_failure(error)),
         };
         let rows = store.load().await.map_err(store_failure)?;
@@ -145,14 +153,37 @@ impl Offline {
         engine.step(now, Input::Restarted);
         // Nobody is: so nothing that could start now seems about to.
         engine.step(now, Input::Ownership(Ownership::NotOwner));
-        Ok(Offline { store, engine, now })
+        Ok(Offline { store, engine, now, driven })
+    }
+
+    /// Why nothing starts, or why that cannot be told.
+    fn doubt(&self) -> &str {
+        self.driven.as_deref().unwrap_or(NO_DAEMON)
+    }
+
+    fn caveat(&self, site: &Site) -> String {
+        let store = site.store.display();
+        match &self.driven {
+            None => format!(
+                "No daemon is running: this is what {store} holds.\n  next: {}",
+                site.start_command()
+            ),
+            Some(in_use) => format!(
+                "{in_use}, which is not answering here: this is what the store holds.\n  \
+                 next: {ELSEWHERE}"
+            ),
+        }
     }
 
     fn status(&self) -> Status {
         let mut status = self.engine.status(self.now);
-        status.doubts = vec![NO_DAEMON.to_owned()];
+        // Of a daemon that is there nobody here knows what it starts.
+        status.doubts = match self.driven {
+            None => vec![NO_DAEMON.to_owned()],
+            Some(_) => Vec::new(),
+        };
         for hold in status.campaigns.iter_mut().filter_map(|campaign| campaign.hold.as_mut()) {
-            nobody_owns(hold);
+            self.name_owner(hold);
         }
         status
     }
@@ -161,15 +192,15 @@ impl Offline {
         let Some(mut why) = self.engine.why(id, self.now) else {
             return Err(target::unknown(&self.engine.plan(self.now), &id.to_string()));
         };
-        why.hold.iter_mut().for_each(nobody_owns);
+        why.hold.iter_mut().for_each(|hold| self.name_owner(hold));
         Ok(why)
     }
-}
 
-/// The engine knows of other owners only; here there is none.
-fn nobody_owns(hold: &mut Hold) {
-    if hold.kind == HoldKind::NotOwner {
-        hold.detail = NO_DAEMON.to_owned();
+    /// The engine knows only that somebody else owns the store.
+    fn name_owner(&self, hold: &mut Hold) {
+        if hold.kind == HoldKind::NotOwner {
+            hold.detail = self.doubt().to_owned();
+        }
     }
 }
 
@@ -185,21 +216,35 @@ fn keep_fingerprints(settings: &mut Settings, rows: &[crate::engine::rows::Crede
 /// What to do about a store that cannot be used.
 pub fn store_failure(error: StoreError) -> Failure {
     let exit = Exit::from_code(error.exit_code());
-    let next = match &error {
-        StoreError::InUse { .. } => "systemctl status refit",
-        StoreError::NewerSchema { .. } => "refit --version; use the refit that wrote the store",
-        StoreError::Missing { .. } => "refit run, which makes one; or name another with --config",
-        StoreError::Damaged { .. } | StoreError::Replaced { .. } => {
-            "restore the store from a backup; only if there is none: refit store init --accept-loss"
-        }
-        StoreError::WrongOwner { .. } => "run this as the user that owns the store",
-        StoreError::Io { .. } | StoreError::Database { .. } => "refit store verify; df -h; dmesg",
-    };
-    let failure = Failure::new(exit, error.to_string()).next(next);
+    let failure = Failure::new(exit, error.to_string()).next(store_remedy(&error));
     match std::error::Error::source(&error) {
         Some(cause) => failure.because(cause),
         None => failure,
     }
+}
+
+/// The next step after that error.
+pub fn store_remedy(error: &StoreError) -> String {
+    match error {
+        StoreError::InUse { .. } => "systemctl status refit",
+        StoreError::NewerSchema { .. } => "refit --version; use the refit that wrote the store",
+        StoreError::Missing { .. } => "refit run, which makes one",
+        StoreError::NoDirectory { directory } => {
+            return format!("mkdir -p {}", shell_word(&directory.display().to_string()));
+        }
+        StoreError::Damaged { .. } | StoreError::Replaced { .. } => {
+            "restore the store from a backup; only if there is none: refit store init --accept-loss"
+        }
+        StoreError::WrongOwner { .. } => "run this as the user that owns the store",
+        StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            "mount what its symbolic link leads to, or name another store with --config"
+        }
+        StoreError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            "run this as the user that owns the store"
+        }
+        StoreError::Io { .. } | StoreError::Database { .. } => "refit store verify; df -h; dmesg",
+    }
+    .to_owned()
 }
 
 fn path(id: &TargetId) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
-use crate::engine::hold::unfreeze_command;
+use crate::engine::hold::{shell_word, unfreeze_command};
 use crate::engine::view::{CampaignStatus, FrozenBy, IntervalView, ProjectStatus};
 use crate::engine::{CampaignState, Hold, HoldKind, Scope, Status, TargetState};
 use crate::model::{Wall, WindowName};
@@ -137,7 +137,7 @@ fn freeze(
         text.push_str(&output.entry("by", &escape::line(&format!("{}{reason}", by.actor))));
         text.push_str(&output.entry("since", &since));
     }
-    text.push_str(&output.entry("next", &escape::line(&unfreeze_command(scope))));
+    text.push_str(&output.command("next", &unfreeze_command(scope)));
 }
 
 fn table(status: &Status, context: &Context) -> String {
@@ -182,53 +182,64 @@ fn wave(campaign: &CampaignStatus) -> String {
 /// What the table cannot say: one line each, and only where there is something to say.
 fn details(campaign: &CampaignStatus, now: Wall, context: &Context) -> String {
     let clock = &context.site.clock;
+    let output = &context.output;
     let mut text = String::new();
-    let mut say = |key: &str, what: String| text.push_str(&context.output.entry(key, &what));
+    let mut say = |key: &str, what: &str, command: Option<String>| {
+        text.push_str(&output.entry(key, what));
+        if let Some(command) = command {
+            text.push_str(&output.command("next", &command));
+        }
+    };
     if campaign.selection_empty {
-        say("empty", "selects no instance: refit check --effective shows by what".to_owned());
+        let next = "refit check --effective".to_owned();
+        say("empty", "selects no instance: compare select with their names", Some(next));
         return text;
     }
     let name = &campaign.name;
     let is_over = campaign.state.is_some_and(CampaignState::is_over);
     if !is_over {
         for window in windows(campaign, now, clock) {
-            say("window", window);
+            say("window", &window, None);
         }
     }
     if let Some(until) = campaign.bake_until.filter(|until| *until > now) {
-        say("bake", format!("until {}", clock.show(until)));
+        say("bake", &format!("until {}", clock.show(until)), None);
     }
     if campaign.in_flight > 0 {
-        say("in flight", in_flight(campaign));
+        say("in flight", &in_flight(campaign), None);
     }
+    let events = |kind: &str| {
+        let name = shell_word(name.as_str());
+        Some(format!("refit events --campaign {name} --kind {kind}"))
+    };
     if campaign.strikes > 0 {
-        let command = format!("refit events --campaign {name} --kind failed");
-        say("strikes", format!("{} towards the failure budget: {command}", campaign.strikes));
+        let what = format!("{} towards the failure budget", campaign.strikes);
+        say("strikes", &what, events("failed"));
     }
     if campaign.overdue > 0 {
-        let command = format!("refit events --campaign {name} --kind overdue");
-        say("overdue", format!("{}: {command}", campaign.overdue));
+        say("overdue", &campaign.overdue.to_string(), events("overdue"));
     }
     if campaign.needs_operator > 0 {
-        let command = format!("refit events --campaign {name} --kind needs_operator");
-        say("operator", format!("needed by {}: {command}", campaign.needs_operator));
+        let what = format!("needed by {}", campaign.needs_operator);
+        say("operator", &what, events("needs_operator"));
     }
     if campaign.state == Some(CampaignState::Paused) {
-        say("paused", format!("{}: refit resume {name}", causes(campaign)));
+        let next = format!("refit resume {}", shell_word(name.as_str()));
+        say("paused", &causes(campaign), Some(next));
     }
     if campaign.state == Some(CampaignState::AwaitingApproval) {
-        say("approve", format!("refit approve {name} --digest {}", campaign.digest));
+        let name = shell_word(name.as_str());
+        let next = format!("refit approve {name} --digest {}", campaign.digest);
+        say("approve", "its plan is waiting for it", Some(next));
     }
     if let Some(hold) = &campaign.hold {
-        say("waits", waits(campaign, hold, now, clock));
         // The lines above have the commands for these already.
         let is_said = matches!(
             hold.kind,
             HoldKind::CampaignPaused | HoldKind::AwaitingApproval | HoldKind::BudgetTripped
         );
-        if let Some(command) = hold.next_command.as_ref().filter(|_| !is_said) {
-            say("next", escape::line(command));
-        }
+        let next = hold.next_command.clone().filter(|_| !is_said);
+        say("waits", &waits(campaign, hold, now, clock), next);
     }
     text
 }
@@ -324,7 +335,10 @@ fn troubles(text: &mut String, project: &ProjectStatus, now: Wall, context: &Con
         line(text, &format!("\nproject {name}: {what}"));
         for (key, entry) in entries {
             if let Some(entry) = entry {
-                text.push_str(&output.entry(key, &escape::line(entry)));
+                text.push_str(&match *key {
+                    "next" => output.command(key, entry),
+                    _ => output.entry(key, &escape::line(entry)),
+                });
             }
         }
     };

@@ -1,5 +1,7 @@
 //! `refit store`: verify what is there, or begin anew after a loss.
 
+use std::path::Path;
+
 use clap::Subcommand;
 use serde_json::json;
 
@@ -8,7 +10,7 @@ use crate::store::{ReadOnly, Store};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::source::store_failure;
-use super::{Context, moment};
+use super::{Context, moment, settings};
 
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
@@ -27,21 +29,22 @@ pub struct Init {
 }
 
 /// # Errors
-/// The store is in use, or cannot be read or written.
+/// The configuration has errors; the store is in use, or cannot be read or written.
 pub fn run(command: &StoreCommand, context: &Context) -> Result<Exit, Failure> {
+    // Of the whole file, strictly: a slip of the pen must never lead to another store.
+    let path = settings::load(&context.globals)?.config.store.path;
     context.block_on(async {
         match command {
-            StoreCommand::Verify => verify(context).await,
+            StoreCommand::Verify => verify(&path, context).await,
             StoreCommand::Init(Init { accept_loss }) => {
                 debug_assert!(accept_loss, "clap requires it");
-                init(context).await
+                init(&path, context).await
             }
         }
     })
 }
 
-async fn verify(context: &Context) -> Result<Exit, Failure> {
-    let path = &context.site.store;
+async fn verify(path: &Path, context: &Context) -> Result<Exit, Failure> {
     let store = ReadOnly::open(path).await.map_err(store_failure)?;
     let findings = store.verify().await.map_err(store_failure)?;
     let last_seq = store.last_seq().await.map_err(store_failure)?;
@@ -66,8 +69,7 @@ async fn verify(context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-async fn init(context: &Context) -> Result<Exit, Failure> {
-    let path = &context.site.store;
+async fn init(path: &Path, context: &Context) -> Result<Exit, Failure> {
     let (store, moved) =
         Store::init_accept_loss(path, moment::now()).await.map_err(store_failure)?;
     store.close(moment::now()).await.map_err(store_failure)?;

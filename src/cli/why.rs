@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
 use crate::api::Why;
+use crate::engine::hold::shell_word;
 use crate::engine::{Hold, HoldKind};
 use crate::model::{Millis, Wall};
 
@@ -53,7 +54,9 @@ fn to_human(why: &Why, context: &Context, now: Wall) -> String {
         Some(hold) => text.push_str(&hold_lines(hold, context, now)),
         None => text.push_str(&output.entry("ended", &end(why))),
     }
-    text.push_str(&output.entry("history", &format!("refit events --target {id}")));
+    text.push_str(
+        &output.command("history", &format!("refit events --target {}", shell_word(&id))),
+    );
     text
 }
 
@@ -77,10 +80,10 @@ fn hold_lines(hold: &Hold, context: &Context, now: Wall) -> String {
         text.push_str(&output.entry("earliest", &earliest));
     }
     if let Some(command) = &hold.next_command {
-        text.push_str(&output.entry("next", &escape::line(command)));
+        text.push_str(&output.command("next", command));
     }
     for command in &hold.alternatives {
-        text.push_str(&output.entry("or", &escape::line(command)));
+        text.push_str(&output.command("or", command));
     }
     text
 }

@@ -52,6 +52,8 @@ use notes::Notes;
 use section::{Record, Section};
 use source::Source;
 
+pub use source::FILE_LIMIT;
+
 /// Where every command looks for the file if it is not told.
 pub const DEFAULT_PATH: &str = "/etc/refit/refit.toml";
 

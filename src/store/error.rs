@@ -20,6 +20,8 @@ pub enum StoreError {
     },
     #[error("there is no store at {path}")]
     Missing { path: PathBuf },
+    #[error("the directory {directory} does not exist")]
+    NoDirectory { directory: PathBuf },
     #[error("{path} is damaged: {what}; restore it, or see `{ACCEPT_LOSS}`")]
     Damaged { path: PathBuf, what: String },
     /// The file is not the one that belongs to its generation file, or not the one that was opened.

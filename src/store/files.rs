@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -18,6 +19,10 @@ use super::error::StoreError;
 
 /// The longest content of the small files: a pid, a UUID.
 const SMALL_FILE_LIMIT: u64 = 256;
+/// How often a lock that somebody has is tried, in case it is only being asked about.
+const LOCK_TRIES: u32 = 5;
+/// Between two tries; a question holds the lock for less than a tenth of it.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// Only the daemon's user may read what it knows of a fleet.
 const FILE_MODE: u32 = 0o600;
 
@@ -37,10 +42,18 @@ impl Paths {
     /// Follows links, so that one store has one lock by whatever path it is reached.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the directory is not there, or a link leads nowhere: the disk behind
-    /// it may only not be mounted, so that nothing must be created in its place.
+    /// [`StoreError::NoDirectory`]; [`StoreError::Io`] if a link leads nowhere: the disk behind it
+    /// may only not be mounted, so that nothing must be created in its place.
     pub fn beside(store: &Path) -> Result<Paths, StoreError> {
-        Ok(Paths::of(resolve(store).map_err(StoreError::io("find", store))?))
+        match resolve(store) {
+            Ok(store) => Ok(Paths::of(store)),
+            Err(error) => Err(match store.parent() {
+                Some(directory) if fs::symlink_metadata(directory).is_err_and(is_missing) => {
+                    StoreError::NoDirectory { directory: directory.into() }
+                }
+                _ => StoreError::io("find", store)(error),
+            }),
+        }
     }
 
     /// Where the store goes that is moved aside at this instant, with all that belongs to it, so
@@ -74,6 +87,21 @@ impl Paths {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io("read", &self.generation)(error)),
         }
+    }
+
+    /// Of a store that is not there: one that should be, or that left its log, is lost and not new.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`], or [`StoreError::Io`] if that cannot be told.
+    pub fn expect_new(&self, recorded: Option<&str>) -> Result<(), StoreError> {
+        let log = Inode::of(&self.wal).map_err(StoreError::io("read", &self.wal))?;
+        let left = match (recorded, log) {
+            (Some(_), _) => &self.generation,
+            (None, Some(_)) => &self.wal,
+            (None, None) => return Ok(()),
+        };
+        let what = format!("it is gone, but {} is there", left.display());
+        Err(StoreError::replaced(&self.store, what))
     }
 
     /// Durable when it returns.
@@ -115,6 +143,10 @@ fn resolve(store: &Path) -> io::Result<PathBuf> {
     }
 }
 
+fn is_missing(error: io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
 fn read_small(file: File) -> io::Result<String> {
     let mut text = String::new();
     file.take(SMALL_FILE_LIMIT).read_to_string(&mut text)?;
@@ -140,13 +172,17 @@ impl Lock {
             .mode(FILE_MODE)
             .open(&paths.lock)
             .map_err(StoreError::io("open", &paths.lock))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let pid = read_small(file).ok().and_then(|text| text.trim().parse().ok());
-                return Err(StoreError::InUse { path: paths.store.clone(), pid });
+        let mut tries = 1;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_RETRY);
+                }
+                Err(Errno::WOULDBLOCK) => return Err(in_use(paths, file)),
+                Err(error) => return Err(StoreError::io("lock", &paths.lock)(error.into())),
             }
-            Err(error) => return Err(StoreError::io("lock", &paths.lock)(error.into())),
         }
         let mut name_holder = || {
             file.set_len(0)?;
@@ -162,6 +198,29 @@ impl Lock {
         }
         Ok(Lock { _file: file })
     }
+
+    /// Asks whether a process has it. The question itself holds it, shared, for an instant, which
+    /// [`Lock::take`] waits out.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if one has, [`StoreError::Io`] if that cannot be told.
+    pub fn ask(paths: &Paths) -> Result<(), StoreError> {
+        let file = match File::open(&paths.lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(StoreError::io("open", &paths.lock))?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(()),
+            Err(Errno::WOULDBLOCK) => Err(in_use(paths, file)),
+            Err(error) => Err(StoreError::io("lock", &paths.lock)(error.into())),
+        }
+    }
+}
+
+/// Names the holder by what it wrote into the lock file.
+fn in_use(paths: &Paths, file: File) -> StoreError {
+    let pid = read_small(file).ok().and_then(|text| text.trim().parse().ok());
+    StoreError::InUse { path: paths.store.clone(), pid }
 }
 
 /// Which file a path names.

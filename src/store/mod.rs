@@ -27,7 +27,7 @@ pub use commit::Unit;
 pub use error::{CommitError, StoreError};
 pub use evidence::Evidence;
 pub use ledger::{EVENTS_LIMIT, EventFilter, EventOrder, event_name};
-pub use read::ReadOnly;
+pub use read::{ReadOnly, ensure_unused};
 pub use settings::SettingsRecord;
 pub use statements::{schema_texts, statements};
 pub use verify::Finding;

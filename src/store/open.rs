@@ -48,7 +48,7 @@ impl Store {
         let first_start = match files::examine(&paths.store) {
             Ok(()) => false,
             Err(StoreError::Missing { .. }) => {
-                refuse_to_begin_anew(&paths, recorded.as_deref())?;
+                paths.expect_new(recorded.as_deref())?;
                 create(&paths, now).await?;
                 true
             }
@@ -110,21 +110,6 @@ fn inode(path: &Path) -> Result<Inode, StoreError> {
     Inode::of(path)
         .map_err(StoreError::io("read", path))?
         .ok_or_else(|| StoreError::replaced(path, "it was removed"))
-}
-
-/// A store that should be there, or that left its log, is lost and not new.
-fn refuse_to_begin_anew(paths: &Paths, recorded: Option<&str>) -> Result<(), StoreError> {
-    if recorded.is_some() {
-        let what = format!("it is gone, but {} is there", paths.generation.display());
-        return Err(StoreError::replaced(&paths.store, what));
-    }
-    match Inode::of(&paths.wal).map_err(StoreError::io("read", &paths.wal))? {
-        None => Ok(()),
-        Some(_) => {
-            let what = format!("it is gone, but {} is there", paths.wal.display());
-            Err(StoreError::replaced(&paths.store, what))
-        }
-    }
 }
 
 /// Builds the store under another name and renames it, so that a crash on the way leaves either

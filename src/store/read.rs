@@ -11,7 +11,7 @@ use crate::model::{AttemptId, CampaignName, TargetId};
 
 use super::error::StoreError;
 use super::evidence::{self, Evidence};
-use super::files::{self, Paths};
+use super::files::{self, Lock, Paths};
 use super::ledger::{self, EventFilter, Tail};
 use super::schema;
 use super::settings::{self, SettingsRecord};
@@ -30,11 +30,16 @@ pub struct ReadOnly {
 
 impl ReadOnly {
     /// # Errors
-    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::NewerSchema`],
+    /// [`StoreError::Missing`], [`StoreError::Replaced`] if it is gone and was not always,
+    /// [`StoreError::Damaged`], [`StoreError::NewerSchema`], [`StoreError::NoDirectory`],
     /// [`StoreError::Io`]. Nothing is created.
     pub async fn open(path: &Path) -> Result<ReadOnly, StoreError> {
-        let path = Paths::beside(path)?.store;
-        files::examine(&path)?;
+        let paths = Paths::beside(path)?;
+        match files::examine(&paths.store) {
+            Err(StoreError::Missing { .. }) => return Err(missing_or_lost(paths)),
+            examined => examined?,
+        }
+        let path = paths.store;
         let options = sqlite::options(&path, Mode::Read).map_err(StoreError::database(&path))?;
         let pool = AnyPoolOptions::new()
             .max_connections(READERS)
@@ -111,6 +116,23 @@ impl ReadOnly {
     pub async fn settings(&self) -> Result<Vec<SettingsRecord>, StoreError> {
         settings::history(&mut *self.connection().await?).await.map_err(self.failed())
     }
+}
+
+/// A store that never was, or one that is gone.
+fn missing_or_lost(paths: Paths) -> StoreError {
+    match paths.read_generation().and_then(|recorded| paths.expect_new(recorded.as_deref())) {
+        Ok(()) => StoreError::Missing { path: paths.store },
+        Err(error) => error,
+    }
+}
+
+/// Whether a process drives the store.
+///
+/// # Errors
+/// [`StoreError::InUse`] if one does, [`StoreError::NoDirectory`] or [`StoreError::Io`] if that
+/// cannot be told.
+pub fn ensure_unused(store: &Path) -> Result<(), StoreError> {
+    Lock::ask(&Paths::beside(store)?)
 }
 
 pub(super) async fn load(connection: &mut AnyConnection) -> Result<Rows, sqlx::Error> {

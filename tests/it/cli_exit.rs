@@ -13,7 +13,10 @@ async fn a_plan_that_selects_nothing_is_exit_1_and_says_where_to_look() {
     let (exit, said) = site.ran(&["plan"]).await;
     assert_eq!(exit, 1, "{said}");
     assert!(said.contains("campaign fleet: selects no instance"), "{said}");
-    assert!(said.contains("refit check --effective"), "{said}");
+    assert!(
+        said.contains("refit check --config") && said.contains("--effective, and compare select"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::{Connection, Executor};
+use tokio::process::Command;
 
 use crate::cli_process::Ran;
 use crate::daemon_process::{Site, Wishes, within};
@@ -188,6 +189,72 @@ async fn a_store_that_another_process_holds_is_exit_73() {
         assert_eq!(ran.exit, 73, "{command:?}: {ran:?}");
     }
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_says_that_no_daemon_runs_while_one_drives_the_store() {
+    let site = Site::new(Wishes { takes: FOREVER, ..Wishes::default() }).await;
+    let mut daemon = site.run().await;
+    daemon.says("accepted").await;
+    let elsewhere = ["--socket", "/nonexistent/refit.sock"];
+    let pid = format!("process {}", daemon.child.id().unwrap());
+    for question in [["status"].as_slice(), &["why", "fleet-0001"], &["events"]] {
+        let ran = refit(&site, &[question, &elsewhere].concat()).await;
+        assert_eq!(ran.exit, 0, "{question:?}: {ran:?}");
+        assert!(ran.stderr.contains(&pid), "{question:?}: {}", ran.stderr);
+        let said = [ran.stdout, ran.stderr].concat();
+        assert!(!said.to_lowercase().contains("no daemon"), "{question:?}: {said}");
+        assert!(!said.contains("nothing starts"), "{question:?}: {said}");
+    }
+    let pause = refit(&site, &[["pause", "weekly"], elsewhere].concat()).await;
+    assert_eq!(pause.exit, 69, "{pause:?}");
+    assert!(pause.said().contains(&pid), "{}", pause.stderr);
+    let brake = site.path("FREEZE").display().to_string();
+    assert!(pause.said().contains(&brake), "{}", pause.stderr);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_gone_is_told_as_lost_and_not_as_new() {
+    let site = Site::new(Wishes::default()).await;
+    assert_eq!(refit(&site, &["plan"]).await.exit, 0);
+    fs::remove_file(site.store()).unwrap();
+    for command in [["status"].as_slice(), &["events"], &["store", "verify"], &["plan"]] {
+        let ran = refit(&site, command).await;
+        assert_eq!((ran.exit, ran.stdout.as_str()), (74, ""), "{command:?}: {ran:?}");
+        assert!(ran.said().contains("refit.db.generation is there"), "{command:?}: {ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_directory_is_named_with_the_command_that_makes_it() {
+    let site = Site::new(Wishes { store: "not/yet/refit.db", ..Wishes::default() }).await;
+    let directory = site.path("not/yet").display().to_string();
+    for command in [["run"].as_slice(), &["plan"], &["store", "verify"]] {
+        let ran = refit(&site, command).await;
+        assert_eq!((ran.exit, ran.stdout.as_str()), (74, ""), "{command:?}: {ran:?}");
+        let said = format!("the directory {directory} does not exist");
+        assert!(ran.said().contains(&said), "{command:?}: {}", ran.stderr);
+        let next = format!("next: mkdir -p {directory}\n");
+        assert!(ran.stderr.ends_with(&next), "{command:?}: {}", ran.stderr);
+    }
+    let check = refit(&site, &["check"]).await;
+    assert!(check.stdout.contains("its directory does not exist yet"), "{}", check.stdout);
+    assert_eq!(refit(&site, &["status"]).await.exit, 69, "there is no daemon, and never was one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_that_is_shown_can_be_typed_as_it_stands() {
+    let site = Site::new(Wishes::default()).await;
+    assert_eq!(refit(&site, &["plan"]).await.exit, 0);
+    let why = refit(&site, &["why", "fleet-0001"]).await;
+    let history = why.stdout.lines().find_map(|line| line.strip_prefix("  history   refit "));
+    let history: Vec<&str> = history.unwrap().split(' ').collect();
+    // Typed as it stands, without the options that the site adds to what it runs.
+    let mut typed = Command::new(env!("CARGO_BIN_EXE_refit"));
+    let output = within(typed.args(&history).output()).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("weekly/fleet/fleet-0001"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,8 +89,44 @@ fn without_a_daemon_every_order_is_exit_69_and_names_the_socket_and_the_way_to_s
         let ran = refit(&format!("{order} --socket /nonexistent/refit.sock --config a.toml"));
         assert_eq!((ran.exit, ran.stdout.as_str()), (69, ""), "{order}");
         assert!(ran.stderr.contains("/nonexistent/refit.sock"), "{order}: {}", ran.stderr);
-        assert!(ran.stderr.contains("refit run --config a.toml"), "{order}: {}", ran.stderr);
+        assert!(ran.said().contains("FREEZE (a guess: a.toml cannot be read)"), "{order}: {ran:?}");
+        let file = "tests/fixtures/cli/windows.toml";
+        let ran = refit(&format!("{order} --socket /nonexistent/refit.sock --config {file}"));
+        let next = format!("refit run --config {file}\n");
+        assert!(ran.stderr.ends_with(&next), "{order}: {}", ran.stderr);
+        assert!(ran.said().contains("FREEZE stops every start"), "{order}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn a_configuration_that_is_no_file_ends_every_command_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe.toml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for file in [pipe.to_str().unwrap(), "/dev/zero"] {
+        for question in ["check", "windows", "run", "store verify", "store init --accept-loss"] {
+            let ran = refit(&format!("{question} --config {file}"));
+            assert_eq!(ran.exit, 78, "{question} {file}: {ran:?}");
+            let said = [ran.stdout, ran.stderr].concat();
+            assert!(said.contains("not a regular file"), "{question} {file}: {said}");
+        }
+        assert_eq!(refit(&format!("pause weekly --config {file}")).exit, 69);
+    }
+}
+
+#[test]
+fn no_slip_of_the_pen_leads_the_store_commands_to_another_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("refit.toml");
+    std::fs::write(&file, "[store]\nurl = \"sqlite://refit.db\"\n[campaigns.weekly\n").unwrap();
+    for order in [["store", "verify"].as_slice(), &["store", "init", "--accept-loss"]] {
+        let mut command = command(&[order, &["--config", file.to_str().unwrap()]].concat());
+        // Where a guess would find a store.
+        let ran = command.env("STATE_DIRECTORY", directory.path()).output().unwrap();
+        assert_eq!(ran.status.code(), Some(78), "{ran:?}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing was made");
 }
 
 #[test]
@@ -131,5 +167,9 @@ fn an_error_fits_the_terminal_and_the_next_command_stays_whole() {
     let (error, next): (Vec<&str>, Vec<&str>) =
         ran.stderr.lines().partition(|line| !line.starts_with("  next: "));
     assert!(error.len() > 1 && error.iter().all(|line| line.len() <= 80), "{}", ran.stderr);
-    assert!(next.len() == 1 && next[0].ends_with("a/long/name/of/a/file.toml"), "{}", ran.stderr);
+    assert!(
+        next.len() == 1 && next[0].contains("--config a/long/name/of/a/file.toml"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -168,7 +168,7 @@ async fn a_directory_that_is_not_there_is_an_error_of_its_own() {
     let place = place();
     let path = place.directory.path().join("missing").join("refit.db");
     let error = Store::open(&path, NOW).await.unwrap_err();
-    assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::NoDirectory { .. }), "{error:?}");
     assert!(error.to_string().contains("missing"), "{error}");
 }
 
