@@ -109,13 +109,12 @@ impl Engine {
             Scope::Campaign(self.campaigns[campaign.at()].name.clone()),
         ];
         let freezes = scopes.iter().filter_map(|scope| self.freezes.get(scope));
-        freezes.into_iter().find(|freeze| freeze.until.is_none_or(|until| at < until))
+        freezes.into_iter().find(|freeze| freeze.is_active_at(at))
     }
 
     pub(super) fn build_gate(&self) -> Gate {
         let frozen = |scope: &Scope| {
-            let freeze = self.freezes.get(scope);
-            freeze.is_some_and(|freeze| freeze.until.is_none_or(|until| self.wall < until))
+            self.freezes.get(scope).is_some_and(|freeze| freeze.is_active_at(self.wall))
         };
         let campaigns = (0..self.campaigns.len() as u32).map(CampaignIx).filter(|&ix| {
             let name = &self.campaigns[ix.at()].name;

@@ -8,6 +8,7 @@ use crate::model::{CampaignName, CredentialName, ProjectName, TargetId, Wall, cl
 
 use super::Engine;
 use super::event::Fact;
+use super::hold::unfreeze_command;
 use super::index::{CampaignIx, TargetIx};
 use super::order::{Command, Order, Refusal, Reply, ResumeScope, Scope, Verdict};
 use super::rows::{FreezeRow, TargetDetail, VerifyAfter};
@@ -187,6 +188,7 @@ impl Engine {
         changed(format!("campaign {name} opens its next wave"))
     }
 
+    /// Only ever extends a freeze: whoever ordered the longer one relies on it.
     fn order_freeze(
         &mut self,
         scope: Scope,
@@ -197,12 +199,19 @@ impl Engine {
         if until.is_some_and(|until| until <= self.wall) {
             return not_now("the freeze would end before it begins".to_owned());
         }
-        if self.freezes.get(&scope).is_some_and(|freeze| freeze.until == until) {
-            return unchanged(format!("{scope} is frozen already"));
+        let wall = self.wall;
+        let before = self.freezes.get(&scope).filter(|freeze| freeze.is_active_at(wall)).cloned();
+        if let Some(before) = before.as_ref().filter(|before| !before.ends_before(until)) {
+            let lift = unfreeze_command(&scope);
+            return unchanged(format!(
+                "{scope} is frozen {} already; freeze only extends it: {lift} ends it",
+                freeze_words(before)
+            ));
         }
         let actor = self.actor.as_ref().map_or_else(|| "".into(), |(actor, _)| actor.clone());
-        let (from, reason) = (self.wall, reason.clone());
-        let row = FreezeRow { scope: scope.clone(), from, until, actor, reason };
+        // Frozen since the first of them; the rest is of whoever set the end.
+        let from = before.as_ref().map_or(wall, |before| before.from);
+        let row = FreezeRow { scope: scope.clone(), from, until, actor, reason: reason.clone() };
         self.changes().freezes.push(row.clone());
         self.freezes.insert(scope.clone(), row);
         self.record_process(Fact::Frozen { scope: scope.clone(), until });
@@ -211,11 +220,11 @@ impl Engine {
             self.timers.push(at, Timer::Freezes);
         }
         self.gate_changed();
-        let end = until.map_or_else(
-            || "until refit unfreeze".to_owned(),
-            |until| format!("until {}", utc(until)),
-        );
-        changed(format!("{scope} is frozen {end}; work in flight will finish"))
+        let end = freeze_end(until);
+        let replaced = before.map_or_else(String::new, |before| {
+            format!("; this replaces the freeze {}", freeze_words(&before))
+        });
+        changed(format!("{scope} is frozen {end}{replaced}; work in flight will finish"))
     }
 
     fn order_unfreeze(&mut self, scope: Scope) -> Answer {
@@ -470,6 +479,19 @@ fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
 
 fn not_now(message: String) -> Answer {
     Err((Refusal::NotNow, message))
+}
+
+/// `by 1000/alice until 2026-11-29 01:00:00 UTC (incident)`.
+fn freeze_words(freeze: &FreezeRow) -> String {
+    let by = format!("by {} {}", freeze.actor, freeze_end(freeze.until));
+    match &freeze.reason {
+        Some(reason) => format!("{by} ({reason})"),
+        None => by,
+    }
+}
+
+fn freeze_end(until: Option<Wall>) -> String {
+    until.map_or_else(|| "until refit unfreeze".to_owned(), |until| format!("until {}", utc(until)))
 }
 
 /// `2026-11-29 01:00:00 UTC`.

@@ -348,7 +348,7 @@ pub struct CredentialRow {
     pub stopped_at: Option<Wall>,
 }
 
-/// An operator's freeze.
+/// An operator's freeze, with the actor and the reason of who set its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FreezeRow {
     pub scope: Scope,
@@ -357,4 +357,19 @@ pub struct FreezeRow {
     pub until: Option<Wall>,
     pub actor: Arc<str>,
     pub reason: Option<Arc<str>>,
+}
+
+impl FreezeRow {
+    pub(super) fn is_active_at(&self, at: Wall) -> bool {
+        self.until.is_none_or(|until| at < until)
+    }
+
+    /// Whether it ends sooner than a freeze until then would; an open end is the longest.
+    pub(super) fn ends_before(&self, until: Option<Wall>) -> bool {
+        match (self.until, until) {
+            (Some(own), Some(other)) => own < other,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
 }

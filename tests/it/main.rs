@@ -40,6 +40,7 @@ mod e2e_window;
 mod engine_campaign;
 mod engine_holds;
 mod engine_limits;
+mod engine_orders;
 mod engine_plan;
 mod engine_scene;
 mod engine_submission;
