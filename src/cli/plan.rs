@@ -68,20 +68,18 @@ fn stopped_credential(
     let reads: BTreeSet<&ProjectName> =
         status.campaigns.iter().filter(wanted).flat_map(|one| one.intervals.keys()).collect();
     let mut projects = status.projects.iter().filter(|project| reads.contains(&project.name));
-    let project = projects.find(|project| project.credential_stopped.is_some())?;
-    let since = match project.credential_stopped_since {
-        Some(since) => format!(" since {}", context.site.clock.show(since)),
+    let (project, hold) =
+        projects.find_map(|project| Some((&project.name, project.credential_hold.as_ref()?)))?;
+    let since = match hold.since {
+        Some(since) => format!(" (since {})", context.site.clock.show(since)),
         None => String::new(),
     };
-    let (name, credential) = (&project.name, &project.credential);
-    let message = format!(
-        "project {name} cannot be read: its credential {credential} is stopped{since}: {}",
-        project.credential_stopped.as_deref().unwrap_or("refused")
-    );
-    Some(
-        Failure::new(Exit::Credential, escape::line(&message))
-            .next(format!("refit resume --credential {credential}")),
-    )
+    let message = format!("project {project} cannot be read: credential {}{since}", hold.detail);
+    let failure = Failure::new(Exit::Credential, escape::line(&message));
+    Some(match &hold.next_command {
+        Some(command) => failure.next(command),
+        None => failure,
+    })
 }
 
 fn select(plan: &mut Plan, campaign: Option<&str>) -> Result<(), Failure> {

@@ -353,12 +353,15 @@ fn troubles(text: &mut String, project: &ProjectStatus, now: Wall, context: &Con
     }
     if let Some(why) = &project.credential_stopped {
         let credential = &project.credential;
+        let hold = project.credential_hold.as_ref();
+        let why = hold.map_or(&**why, |hold| &hold.detail);
         say(
             format!("credential {} is stopped", escape::line(credential.as_str())),
             &[
                 ("because", Some(why.to_string())),
                 ("since", at(project.credential_stopped_since)),
-                ("next", Some(format!("refit resume --credential {credential}"))),
+                ("next", hold.and_then(|hold| hold.next_command.clone())),
+                ("or", hold.and_then(|hold| hold.alternatives.first().cloned())),
             ],
         );
     }

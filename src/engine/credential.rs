@@ -7,10 +7,22 @@ use crate::model::{AnswerNote, CredentialName, Millis, Wall};
 
 use super::Engine;
 use super::event::Fact;
+use super::hold::{Hold, HoldKind, shell_word};
 use super::index::{CredentialIx, ProjectIx};
 use super::request::Request;
 use super::tables::Renewal;
 use super::timers::Timer;
+
+/// An operator may have a static key tried again until it was refused so often. A try is a single
+/// request, so that one more still leaves one to the five that lock the key.
+const REFUSALS_MOST: u32 = 3;
+
+/// After this it may be tried once more: the key may have been mended in the cloud, with the secret
+/// unchanged. The cloud's own lock ends after five minutes.
+const KEY_RESTS_FOR: Millis = Millis::from_hours(1);
+
+/// What the cloud says of a key that it has locked.
+const LOCKED: &str = "failed to reach the limit";
 
 /// Between two tries of a renewal that could not reach its server; doubles up to a minute.
 const RENEWAL_BACKOFF: Millis = Millis::from_secs(2);
@@ -42,6 +54,9 @@ impl Engine {
                 Renewal::Possible | Renewal::Unproven => Renewal::Possible,
             };
             let name = credential.name.clone();
+            if std::mem::take(&mut credential.refusals) > 0 {
+                self.touch_credential(ix);
+            }
             self.record_process(Fact::CredentialProven { credential: name });
         }
         self.mark_projects_with(ix);
@@ -56,6 +71,11 @@ impl Engine {
         note: &AnswerNote,
     ) {
         let ix = self.projects[project.at()].credential;
+        let credential = &mut self.credentials[ix.at()];
+        if generation == credential.generation && !credential.renewable {
+            credential.refusals = credential.refusals.saturating_add(1);
+            self.touch_credential(ix);
+        }
         let credential = &mut self.credentials[ix.at()];
         if credential.stopped.is_some()
             || credential.renewal == Renewal::UnderWay
@@ -144,10 +164,54 @@ impl Engine {
         true
     }
 
+    /// Until when a static key rests that was refused too often to be tried at a mere order.
+    pub(super) fn key_rests_until(&self, ix: CredentialIx) -> Option<Wall> {
+        let credential = &self.credentials[ix.at()];
+        let until = credential.stopped_at? + KEY_RESTS_FOR;
+        (credential.refusals >= REFUSALS_MOST && self.wall < until).then_some(until)
+    }
+
+    /// Why nothing is begun with it and what helps, where it is stopped. A static key cannot change
+    /// while this process runs; a token or an agency's key is fetched anew with every try.
+    pub(super) fn credential_hold(&self, ix: CredentialIx) -> Option<Hold> {
+        let credential = &self.credentials[ix.at()];
+        let (name, why) = (&credential.name, credential.stopped.as_deref()?);
+        let (mend, resume) = ("refit check --effective", resume_command(name));
+        let hold = if credential.renewable {
+            let detail = format!("{name} is stopped: {why}");
+            Hold::new(HoldKind::Credential, detail).next(resume).or(mend)
+        } else {
+            // A stop that an earlier version wrote has no count.
+            let refused = times(credential.refusals.max(1));
+            let locked = if why.contains(LOCKED) { "; the cloud has locked the key" } else { "" };
+            let detail = format!(
+                "{name} is stopped: {why}{locked}; refused {refused}, and the cloud locks a key \
+                 for everyone after five: mend the secret where it is read, then restart the \
+                 service"
+            );
+            let hold = Hold::new(HoldKind::Credential, detail).next(mend);
+            let rests = self.key_rests_until(ix).is_some();
+            if rests { hold } else { hold.or(resume) }
+        };
+        Some(Hold { since: credential.stopped_at, ..hold })
+    }
+
     fn mark_projects_with(&mut self, ix: CredentialIx) {
         for at in 0..self.credentials[ix.at()].projects.len() {
             let project = self.credentials[ix.at()].projects[at];
             self.mark_project(project);
         }
+    }
+}
+
+fn resume_command(name: &CredentialName) -> String {
+    format!("refit resume --credential {}", shell_word(name.as_str()))
+}
+
+/// `once`, `3 times`.
+pub(super) fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
     }
 }

@@ -107,6 +107,7 @@ impl Engine {
             credential: credential.name.clone(),
             credential_stopped: credential.stopped.clone(),
             credential_stopped_since: credential.stopped_at,
+            credential_hold: self.credential_hold(project.credential),
             watch: project.detail.watch,
             sweeps: project.detail.sweeps,
             skew: project.skew,

@@ -364,14 +364,11 @@ impl Engine {
     fn project_hold(&self, ix: TargetIx, kind: HoldKind) -> Hold {
         let at = self.targets[ix.at()].project;
         let project = &self.projects[at.at()];
-        let (name, credential) = (&project.name, &self.credentials[project.credential.at()]);
+        let name = &project.name;
         match kind {
-            HoldKind::Credential => {
-                let why = credential.stopped.as_deref().unwrap_or("refused");
-                let built = Hold::new(kind, format!("{} is stopped: {why}", credential.name))
-                    .next(format!("refit resume --credential {}", credential.name));
-                Hold { since: credential.stopped_at, ..built }
-            }
+            HoldKind::Credential => self
+                .credential_hold(project.credential)
+                .unwrap_or_else(|| Hold::new(kind, "a credential was stopped")),
             HoldKind::CircuitOpen => self.circuit_hold(at),
             _ => match &project.detail.stopped {
                 Some(why) => {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::event::{Event, Fact};
 use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
-use super::rows::{CampaignRow, CredentialRow, ProjectRow};
 use super::state::TargetState;
 use super::tables::{Preparing, Tally, Target};
 use super::timers::Timer;
@@ -359,28 +358,17 @@ impl Engine {
         for ix in touched.campaigns {
             let campaign = &mut self.campaigns[ix.at()];
             campaign.is_touched = false;
-            if let Some(state) = campaign.state {
-                let (name, detail) = (campaign.name.clone(), campaign.detail.clone());
-                self.out.changes.campaigns.push(CampaignRow { name, state, detail });
-            }
+            self.out.changes.campaigns.extend(campaign.row());
         }
         for ix in touched.projects {
             let project = &mut self.projects[ix.at()];
             project.is_touched = false;
-            project.detail.starts = project.starts.row(offset);
-            project.detail.reads = project.reads.row(offset);
-            let (name, detail) = (project.name.clone(), project.detail.clone());
-            self.out.changes.projects.push(ProjectRow { name, detail });
+            self.out.changes.projects.push(project.row(offset));
         }
         for ix in touched.credentials {
             let credential = &mut self.credentials[ix.at()];
             credential.is_touched = false;
-            self.out.changes.credentials.push(CredentialRow {
-                name: credential.name.clone(),
-                fingerprint: credential.fingerprint.clone(),
-                stopped: credential.stopped.clone(),
-                stopped_at: credential.stopped_at,
-            });
+            self.out.changes.credentials.push(credential.row());
         }
     }
 

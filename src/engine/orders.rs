@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::model::{CampaignName, CredentialName, ProjectName, TargetId, Wall, closest};
 
 use super::Engine;
+use super::credential::times;
 use super::event::Fact;
 use super::hold::unfreeze_command;
 use super::index::{CampaignIx, TargetIx};
@@ -64,6 +65,16 @@ impl Engine {
             ResumeScope::Credential(name) => {
                 let known = self.credential_index.get(&name).copied();
                 let ix = known.ok_or_else(|| self.unknown_credential(&name))?;
+                if let Some(until) = self.key_rests_until(ix) {
+                    return not_now(format!(
+                        "credential {name} was refused {} in a row, and the cloud locks a key for \
+                         everyone after five: mend the secret where it is read (refit check \
+                         --effective shows where) and restart the service; the same key may be \
+                         tried again from {}",
+                        times(self.credentials[ix.at()].refusals),
+                        utc(until)
+                    ));
+                }
                 if self.resume_credential(ix) {
                     changed(format!("credential {name} is tried again, one request at a time"))
                 } else {

@@ -74,6 +74,7 @@ impl Engine {
         if credential.fingerprint == row.fingerprint {
             credential.stopped = row.stopped;
             credential.stopped_at = row.stopped_at;
+            credential.refusals = row.refusals;
         }
     }
 

@@ -346,6 +346,8 @@ pub struct CredentialRow {
     pub fingerprint: Arc<str>,
     pub stopped: Option<Arc<str>>,
     pub stopped_at: Option<Wall>,
+    /// Requests refused since it last worked: the cloud locks a key after five in a row.
+    pub refusals: u32,
 }
 
 /// An operator's freeze, with the actor and the reason of who set its end.

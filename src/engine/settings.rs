@@ -31,6 +31,7 @@ impl Engine {
                 // A changed key ends the stop of the old one.
                 credential.stopped = None;
                 credential.stopped_at = None;
+                credential.refusals = 0;
                 credential.proven = false;
                 credential.generation += 1;
                 credential.renewal = Renewal::Possible;
@@ -110,6 +111,7 @@ impl Engine {
             generation: 0,
             stopped: None,
             stopped_at: None,
+            refusals: 0,
             renewal: Renewal::Possible,
             renewal_failures: 0,
             is_touched: false,

@@ -15,7 +15,9 @@ use super::quota::Bucket;
 use super::reach::Reach;
 use super::read_queue::ReadQueue;
 use super::ready::Ready;
-use super::rows::{CampaignDetail, ProjectDetail, TargetRow};
+use super::rows::{
+    CampaignDetail, CampaignRow, CredentialRow, ProjectDetail, ProjectRow, TargetRow,
+};
 use super::state::{CampaignState, TargetState};
 
 #[derive(Debug)]
@@ -174,6 +176,12 @@ impl Campaign {
     pub(super) fn is_over(&self) -> bool {
         self.state.is_some_and(CampaignState::is_over)
     }
+
+    /// As it is kept, once it is planned.
+    pub(super) fn row(&self) -> Option<CampaignRow> {
+        let (name, detail) = (self.name.clone(), self.detail.clone());
+        self.state.map(|state| CampaignRow { name, state, detail })
+    }
 }
 
 #[derive(Debug)]
@@ -215,6 +223,15 @@ pub(super) struct Project {
     /// The campaign that was asked first the last time.
     pub(super) turn: usize,
     pub(super) is_dirty: bool,
+}
+
+impl Project {
+    /// As it is kept; `offset` is wall minus steady.
+    pub(super) fn row(&self, offset: Millis) -> ProjectRow {
+        let (starts, reads) = (self.starts.row(offset), self.reads.row(offset));
+        let detail = ProjectDetail { starts, reads, ..self.detail.clone() };
+        ProjectRow { name: self.name.clone(), detail }
+    }
 }
 
 /// The project's own pause after several unclear answers in a row.
@@ -278,10 +295,25 @@ pub(super) struct Credential {
     pub(super) generation: u32,
     pub(super) stopped: Option<Arc<str>>,
     pub(super) stopped_at: Option<Wall>,
+    /// Refused requests since it last worked.
+    pub(super) refusals: u32,
     pub(super) renewal: Renewal,
     pub(super) renewal_failures: u32,
     pub(super) is_touched: bool,
     pub(super) projects: Vec<ProjectIx>,
+}
+
+impl Credential {
+    /// As it is kept.
+    pub(super) fn row(&self) -> CredentialRow {
+        CredentialRow {
+            name: self.name.clone(),
+            fingerprint: self.fingerprint.clone(),
+            stopped: self.stopped.clone(),
+            stopped_at: self.stopped_at,
+            refusals: self.refusals,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

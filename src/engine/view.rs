@@ -140,6 +140,9 @@ pub struct ProjectStatus {
     pub credential_stopped: Option<Arc<str>>,
     #[serde(default)]
     pub credential_stopped_since: Option<Wall>,
+    /// What a stopped credential means for whatever waits for it, and what helps.
+    #[serde(default)]
+    pub credential_hold: Option<Hold>,
     pub watch: WatchStrategy,
     pub sweeps: u64,
     /// Cloud clock minus ours, once an answer told it.

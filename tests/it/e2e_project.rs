@@ -47,11 +47,14 @@ async fn a_key_that_turned_wrong_holds_every_target_as_credential() {
     .await;
     let hold = site.why(&site.cloud.instance("fleet-0001")).await.hold.unwrap();
     assert_eq!(hold.kind, HoldKind::Credential, "{hold:?}");
-    let next = "refit resume --credential fleet";
+    let next = "refit check --effective";
+    assert_eq!(hold.next_command.as_deref(), Some(next));
+    assert_eq!(hold.alternatives, ["refit resume --credential fleet"]);
     for (command, code) in [("status", 0), ("why fleet-0001", 0), ("plan", 77)] {
         let (exit, said) = site.ran(&command.split(' ').collect::<Vec<_>>()).await;
         assert_eq!(exit, code, "{command}: {said}");
         assert!(said.contains(next) && said.contains("since"), "{command}: {said}");
+        assert!(said.contains("refused once"), "{command}: {said}");
         assert!(said.contains("verify aksk signature fail"), "the cloud's words: {said}");
     }
     assert!(site.cloud.requests().len() - before <= 2);

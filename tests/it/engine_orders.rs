@@ -1,10 +1,11 @@
 //! Operators' orders: what each changes, and what it answers.
 
-use refit::engine::order::{Command, Order, Reply};
+use refit::engine::order::{Command, Order, Refusal, Reply, ResumeScope};
 use refit::engine::rows::FreezeRow;
-use refit::engine::{Fact, Scope};
+use refit::engine::{Fact, Hold, HoldKind, Scope};
 use refit::model::Millis;
 use refit::rehearse::Act;
+use refit::sim::world::{CallFilter, CallKind, Decision, Script, Step};
 
 use crate::engine_scene::Scene;
 
@@ -23,6 +24,15 @@ fn done(reply: Reply) -> (bool, String) {
     match reply {
         Reply::Done { changed, message } => (changed, message),
         Reply::Refused { message, .. } => panic!("refused: {message}"),
+    }
+}
+
+/// The message of an order that was refused for now.
+#[track_caller]
+fn not_now(reply: Reply) -> String {
+    match reply {
+        Reply::Refused { refusal: Refusal::NotNow, message } => message,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -77,4 +87,80 @@ fn a_longer_freeze_says_what_it_replaces_and_keeps_its_beginning() {
     let later = scene.host.now() + Millis::from_mins(1);
     let (changed, message) = done(order(&mut scene, "1/alice", None, freeze(Some(later))));
     assert!(changed && !message.contains("replaces"), "{message}");
+}
+
+/// The first `count` reads of the list are answered 401, all else works.
+fn with_a_refused_key(count: usize) -> Scene {
+    let mut scene = Scene::new(1, |draft| {
+        let mut steps = vec![Step::from(Decision::Unauthorized); count];
+        steps.push(Decision::Ok.into());
+        let calls = CallFilter::Only(CallKind::List);
+        draft.faults.scripts.push(Script { calls, steps, ..Script::default() });
+    });
+    scene.run_to(|fact| matches!(fact, Fact::CredentialStopped { .. }));
+    scene
+}
+
+/// Orders a try, and gives it the time to be refused.
+fn resume_key(scene: &mut Scene) -> Reply {
+    let scope = ResumeScope::Credential("key".into());
+    let reply = order(scene, "1/alice", None, Command::Resume { scope });
+    scene.run_for(Millis::from_mins(5), |_| false);
+    reply
+}
+
+fn key_hold(scene: &Scene) -> Hold {
+    let now = scene.host.steady().expect("a process runs");
+    let engine = scene.host.engine().expect("a process runs");
+    engine.status(now).projects.remove(0).credential_hold.expect("it is stopped")
+}
+
+fn refusals(scene: &Scene) -> u32 {
+    scene.host.store().rows().credentials[0].refusals
+}
+
+#[test]
+fn a_stopped_static_key_is_to_be_mended_and_tried_again_only_so_often() {
+    let mut scene = with_a_refused_key(9);
+    for (refused, words) in [(1, "refused once, "), (2, "refused 2 times, ")] {
+        let hold = key_hold(&scene);
+        assert_eq!(hold.kind, HoldKind::Credential, "{hold:?}");
+        assert_eq!(hold.next_command.as_deref(), Some("refit check --effective"));
+        assert_eq!(hold.alternatives, ["refit resume --credential key"]);
+        assert!(hold.detail.contains(words), "{}", hold.detail);
+        assert!(hold.detail.contains("locks a key for everyone after five"), "{}", hold.detail);
+        assert_eq!(refusals(&scene), refused);
+        done(resume_key(&mut scene));
+    }
+    // The third refusal: the order is refused too, by the next process as well.
+    for restarts in [false, true] {
+        if restarts {
+            let now = scene.host.now();
+            scene.host.arrange(now, Act::Crash { back_after: Millis::from_secs(1) });
+            scene.run_for(Millis::from_secs(5), |_| false);
+        }
+        let message = not_now(resume_key(&mut scene));
+        assert!(message.contains("refused 3 times in a row"), "{message}");
+        assert!(message.contains("refit check --effective"), "{message}");
+        assert_eq!(key_hold(&scene).alternatives, [""; 0]);
+        assert_eq!(refusals(&scene), 3, "nothing was begun with it");
+    }
+    // After a rest it may have been mended in the cloud: one more try.
+    scene.run_for(Millis::from_hours(1), |_| false);
+    let (changed, _) = done(resume_key(&mut scene));
+    assert!(changed);
+    assert_eq!(refusals(&scene), 4);
+    not_now(resume_key(&mut scene));
+    scene.expect_sound();
+}
+
+#[test]
+fn a_key_that_worked_in_between_is_counted_anew() {
+    let mut scene = with_a_refused_key(2);
+    done(resume_key(&mut scene));
+    assert_eq!(refusals(&scene), 2);
+    done(resume_key(&mut scene));
+    assert_eq!(refusals(&scene), 0);
+    scene.run();
+    scene.expect_sound();
 }

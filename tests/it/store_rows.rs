@@ -255,9 +255,15 @@ fn instance() -> impl Strategy<Value = InstanceRow> {
 }
 
 fn credential() -> impl Strategy<Value = CredentialRow> {
-    (name(), text(), of(text()), of(wall())).prop_map(|(name, fingerprint, stopped, stopped_at)| {
-        CredentialRow { name: name.into(), fingerprint, stopped, stopped_at }
-    })
+    (name(), text(), of(text()), of(wall()), any::<u32>()).prop_map(
+        |(name, fingerprint, stopped, stopped_at, refusals)| CredentialRow {
+            name: name.into(),
+            fingerprint,
+            stopped,
+            stopped_at,
+            refusals,
+        },
+    )
 }
 
 fn freeze() -> impl Strategy<Value = FreezeRow> {

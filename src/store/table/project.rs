@@ -14,13 +14,14 @@ const UPSERT_PROJECTS: Insert = Insert {
 const SELECT_PROJECTS: &str = "select name, detail from projects order by name";
 
 const UPSERT_CREDENTIALS: Insert = Insert {
-    head: "insert into credentials (name, fingerprint, stopped, stopped_at) values",
-    width: 4,
+    head: "insert into credentials (name, fingerprint, stopped, stopped_at, refusals) values",
+    width: 5,
     tail: "on conflict (name) do update set fingerprint = excluded.fingerprint, \
-           stopped = excluded.stopped, stopped_at = excluded.stopped_at",
+           stopped = excluded.stopped, stopped_at = excluded.stopped_at, \
+           refusals = excluded.refusals",
 };
 const SELECT_CREDENTIALS: &str =
-    "select name, fingerprint, stopped, stopped_at from credentials order by name";
+    "select name, fingerprint, stopped, stopped_at, refusals from credentials order by name";
 
 impl Table for ProjectRow {
     const NAME: &'static str = "projects";
@@ -55,7 +56,8 @@ impl Table for CredentialRow {
         row.text(self.name.as_str())
             .text(&self.fingerprint)
             .maybe_text(self.stopped.as_deref())
-            .maybe_int(self.stopped_at.map(|at| at.0));
+            .maybe_int(self.stopped_at.map(|at| at.0))
+            .int(self.refusals.into());
     }
 
     fn read(cells: &mut Cells<'_>) -> Result<CredentialRow, sqlx::Error> {
@@ -64,6 +66,7 @@ impl Table for CredentialRow {
             fingerprint: cells.text()?.into(),
             stopped: cells.maybe_text()?.map(Into::into),
             stopped_at: cells.maybe_int()?.map(Wall),
+            refusals: cells.count()?,
         })
     }
 }
