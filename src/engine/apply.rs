@@ -9,7 +9,6 @@ use super::Engine;
 use super::event::Fact;
 use super::index::TargetIx;
 use super::input::{FreezeFile, Input, Ownership, StoreHealth};
-use super::rows::Flight;
 use super::state::TargetState;
 use super::timers::Timer;
 
@@ -99,7 +98,7 @@ impl Engine {
                 history.started_at = history.started_at.map(|at| at + by);
             }
             if let Some(flight) = &mut row.detail.flight {
-                shift(flight, by);
+                flight.shift(by);
             }
             if let Some(look) = &mut self.targets[at].look {
                 look.begun_at += by;
@@ -114,10 +113,15 @@ impl Engine {
         for at in 0..self.projects.len() {
             let project = &mut self.projects[at];
             project.skew = project.skew.map(|skew| skew - by);
-            project.detail.swept_at = project.detail.swept_at.map(|at| at + by);
-            project.detail.backoff_until = project.detail.backoff_until.map(|at| at + by);
-            project.detail.watch_probed_at = project.detail.watch_probed_at.map(|at| at + by);
+            project.detail.shift(by);
             self.touch_project(super::index::ProjectIx(at as u32));
+        }
+        for at in 0..self.credentials.len() as u32 {
+            let credential = &mut self.credentials[at as usize];
+            if let Some(stopped_at) = &mut credential.stopped_at {
+                *stopped_at += by;
+                self.touch_credential(super::index::CredentialIx(at));
+            }
         }
         self.record_process(Fact::ClockStepped { offset });
         self.calendar_changed();
@@ -200,20 +204,5 @@ impl Engine {
         self.begin_due_sweep(ix);
         self.begin_due_watch(ix);
         self.circuit_due(ix);
-    }
-}
-
-fn shift(flight: &mut Flight, by: Millis) {
-    for instant in [
-        &mut flight.first_clean_at,
-        &mut flight.last_clean_at,
-        &mut flight.looks_from,
-        &mut flight.first_miss_at,
-        &mut flight.running_since,
-        &mut flight.verifying_since,
-        &mut flight.settled_at,
-        &mut flight.unchanged_at,
-    ] {
-        *instant = instant.map(|at| at + by);
     }
 }

@@ -212,6 +212,19 @@ impl Engine {
         self.find_target(id).map(|ix| &self.targets[ix.at()].row)
     }
 
+    /// All that is kept beside targets and instances, as it stands: what a store must hold too.
+    pub fn rows_beside_targets(&self) -> Rows {
+        Rows {
+            last_seq: self.seq,
+            attempts: self.attempts.values().cloned().collect(),
+            campaigns: self.campaigns.iter().filter_map(Campaign::row).collect(),
+            projects: self.projects.iter().map(|project| project.row(self.offset)).collect(),
+            credentials: self.credentials.iter().map(Credential::row).collect(),
+            freezes: self.freezes.values().cloned().collect(),
+            ..Rows::default()
+        }
+    }
+
     /// No campaign is planned yet.
     pub fn plan_is_empty(&self) -> bool {
         self.targets.is_empty()

@@ -5,6 +5,7 @@
 //! tick right after it must find nothing to do. Before time passes, whatever waits must wait for
 //! something that will come.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::agenda::{Act, Agenda, Happening, Network};
@@ -426,7 +427,7 @@ impl Host {
         lost.into_iter().for_each(|lost| self.problem(lost));
     }
 
-    /// The rows that steps touched are all rows.
+    /// The rows that steps touched are all rows that changed.
     fn compare_rows(&mut self) {
         if !self.uncommitted.is_empty() {
             return;
@@ -436,9 +437,16 @@ impl Host {
             let kept = process.engine.target_row(&row.id);
             (kept != Some(row)).then(|| format!("the store has {row:?}, the engine {kept:?}"))
         });
-        if let Some(problem) = differs {
-            self.problem(problem);
-        }
+        let (engine, store) = (process.engine.rows_beside_targets(), self.store.rows());
+        let others = [
+            changed("freezes", &store.freezes, &engine.freezes),
+            changed("attempts", &store.attempts, &engine.attempts),
+            changed("campaigns", &store.campaigns, &engine.campaigns),
+            // What never changed was never written.
+            kept("project", &store.projects, &engine.projects, |row| &row.name),
+            kept("credential", &store.credentials, &engine.credentials, |row| &row.name),
+        ];
+        differs.into_iter().chain(others.into_iter().flatten()).for_each(|it| self.problem(it));
     }
 
     fn problem(&mut self, problem: String) {
@@ -446,4 +454,23 @@ impl Host {
             self.problems.push(format!("at {}: {problem}", self.now.rfc3339()));
         }
     }
+}
+
+/// How the rows of one kind differ, whatever their order.
+fn changed<R: PartialEq + Debug>(what: &str, store: &[R], engine: &[R]) -> Option<String> {
+    let same = store.len() == engine.len() && store.iter().all(|row| engine.contains(row));
+    (!same).then(|| format!("the store has the {what} {store:?}, the engine {engine:?}"))
+}
+
+/// The first stored row that is not as the engine has it.
+fn kept<'a, R: PartialEq + Debug, N: PartialEq + 'a>(
+    what: &str,
+    store: &'a [R],
+    engine: &'a [R],
+    name: impl Fn(&'a R) -> &'a N,
+) -> Option<String> {
+    store.iter().find_map(|row| {
+        let own = engine.iter().find(|own| name(own) == name(row));
+        (own != Some(row)).then(|| format!("the store has the {what} {row:?}, the engine {own:?}"))
+    })
 }

@@ -53,7 +53,7 @@ async fn a_key_that_turned_wrong_holds_every_target_as_credential() {
     for (command, code) in [("status", 0), ("why fleet-0001", 0), ("plan", 77)] {
         let (exit, said) = site.ran(&command.split(' ').collect::<Vec<_>>()).await;
         assert_eq!(exit, code, "{command}: {said}");
-        assert!(said.contains(next) && said.contains("since"), "{command}: {said}");
+        assert!(said.contains(" --effective") && said.contains("since"), "{command}: {said}");
         assert!(said.contains("refused once"), "{command}: {said}");
         assert!(said.contains("verify aksk signature fail"), "the cloud's words: {said}");
     }

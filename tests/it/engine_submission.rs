@@ -161,6 +161,30 @@ fn an_open_circuit_survives_a_restart() {
 }
 
 #[test]
+fn a_clock_step_moves_an_open_circuit_for_the_next_process_too() {
+    let mut scene = Scene::new(6, |draft| {
+        draft.script(&[Decision::DropBeforeApply, Decision::Ok]);
+        draft.campaign().max_in_flight = 3;
+    });
+    scene.run_to(|fact| matches!(fact, Fact::CircuitOpened { .. }));
+    let until = |scene: &Scene| {
+        let now = scene.host.steady().expect("a process runs");
+        let status = scene.host.engine().expect("a process runs").status(now);
+        let open = status.projects[0].circuit_open_until.expect("the circuit is open");
+        open - status.at
+    };
+    let before = until(&scene);
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::ClockStep(Millis::ZERO - Millis::from_hours(1)));
+    scene.host.arrange(now, Act::Crash { back_after: Millis(1) });
+    scene.run_for(Millis::from_secs(1), |host| host.engine().is_none());
+    scene.run_for(Millis::from_secs(1), |host| host.engine().is_some());
+    assert_eq!(before - until(&scene), Millis(1), "it waits as long as it would have");
+    scene.run();
+    scene.expect_sound();
+}
+
+#[test]
 fn project_backoff_follows_answers_that_never_reached_the_cloud() {
     let mut scene = Scene::new(4, |draft| {
         draft.project().max_in_flight = 1;
