@@ -165,6 +165,23 @@ mod tests {
     }
 
     #[test]
+    fn the_last_attempt_promises_no_resend() {
+        let fact = |number| Fact::BecameUncertain {
+            why: "500".into(),
+            earliest_resend: Wall(1_769_909_840_000),
+            number,
+            of: 3,
+            note: AnswerNote { status: Some(500), ..AnswerNote::default() },
+        };
+        let said = |number| sentence(&event(fact(number)), &TimeZone::UTC);
+        assert!(said(2).contains("earliest resend 01:37:20 UTC, attempt 2 of 3"), "{}", said(2));
+        assert_eq!(
+            said(3),
+            "500: may have started; looking; no further attempt follows, attempt 3 of 3"
+        );
+    }
+
+    #[test]
     fn a_restart_says_so_where_no_answer_came() {
         let fact = Fact::BecameUncertain {
             why: "restart".into(),

@@ -52,9 +52,12 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
         Fact::CapabilityAbsent { note } => format!("{}: the call does not exist here", seen(note)),
         Fact::Rejected { note } => format!("{}: rejected", seen(note)),
         Fact::BecameUncertain { why, earliest_resend, number, of, note } => format!(
-            "{}: may have started; looking; earliest resend {}, attempt {number} of {of}",
+            "{}: may have started; looking; {}attempt {number} of {of}",
             if *note == AnswerNote::default() { why.to_string() } else { seen(note) },
-            times.time(*earliest_resend),
+            match number < of {
+                true => format!("earliest resend {}, ", times.time(*earliest_resend)),
+                false => "no further attempt follows, ".to_owned(),
+            },
         ),
 
         // One target: how it went on, and what operators order.
