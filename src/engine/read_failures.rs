@@ -4,7 +4,7 @@ use crate::model::{AnswerNote, Millis, ReadFailure, Steady, draw};
 
 use super::Engine;
 use super::event::Quota;
-use super::index::ProjectIx;
+use super::index::{ProjectIx, TargetIx};
 use super::read_queue::{Purpose, Wanted};
 use super::tables::Preparing;
 use super::timers::Timer;
@@ -40,40 +40,56 @@ impl Engine {
                 }
                 _ => {
                     let code = note.code.as_deref().unwrap_or("404");
-                    let why = format!("{code}: a call does not exist here");
+                    let why = format!("{code}: {} does not exist here", called(wanted.purpose));
                     self.stop_project(project, &why);
                     self.read_again_later(project, wanted);
                 }
             },
             ReadFailure::Unreachable | ReadFailure::Forbidden | ReadFailure::Rejected => {
-                // Whichever of them knows the read decides when it comes again.
-                let look_at = self.look_failed(wanted.purpose);
-                let precheck_at = self.precheck_failed(project, wanted);
-                let read_at = self.read_again_later(project, wanted);
+                let again_at = self.read_missed(project, wanted);
                 if failure == ReadFailure::Unreachable {
-                    let again_at = look_at.or(precheck_at).or(read_at);
                     self.cloud_missed(project, note, again_at.unwrap_or(self.now));
                 }
             }
         }
     }
 
-    /// A precheck that cannot be read gives its slot back: others go first.
-    fn precheck_failed(&mut self, project: ProjectIx, wanted: Wanted) -> Option<Steady> {
-        let (Purpose::LastLook(ix) | Purpose::VersionsAgain(ix)) = wanted.purpose else {
-            return None;
-        };
+    /// Nobody could be asked, or nothing was said: when it is asked again. `None` for a read that
+    /// is stale: nobody waits for it.
+    fn read_missed(&mut self, project: ProjectIx, wanted: Wanted) -> Option<Steady> {
         if !self.is_current(wanted) {
             return None;
         }
-        let failures = self.targets[ix.at()].read_failures + 1;
-        let not_before = self.wall + self.read_backoff(project, wanted.purpose, failures);
+        match wanted.purpose {
+            Purpose::LookInstance(ix)
+            | Purpose::LookVersions(ix)
+            | Purpose::LookTasks { target: ix, .. } => Some(self.look_failed(ix, wanted.purpose)),
+            Purpose::LastLook(ix) | Purpose::VersionsAgain(ix) => {
+                Some(self.precheck_failed(ix, wanted.purpose))
+            }
+            Purpose::Sweep
+            | Purpose::WatchSweep
+            | Purpose::ProbeCentre
+            | Purpose::ProbeList
+            | Purpose::SettleSweep { .. }
+            | Purpose::Versions(_)
+            | Purpose::Watch { .. }
+            | Purpose::VerifyVersions(_)
+            | Purpose::VerifyInstance(_) => self.read_again_later(project, wanted),
+        }
+    }
+
+    /// A precheck that cannot be read gives its slot back: others go first.
+    fn precheck_failed(&mut self, ix: TargetIx, purpose: Purpose) -> Steady {
+        let target = &self.targets[ix.at()];
+        let failures = target.read_failures + 1;
+        let not_before = self.wall + self.read_backoff(target.project, purpose, failures);
         self.edit(ix, |target| {
             target.read_failures = failures;
             target.preparing = Preparing::No;
             target.row.not_before = Some(not_before);
         });
-        Some(self.steady_at(not_before))
+        self.steady_at(not_before)
     }
 
     fn put_back(&mut self, project: ProjectIx, wanted: Wanted) {
@@ -118,5 +134,24 @@ impl Engine {
         };
         let drawn = draw::unit(self.seed, "read-backoff", &id, u64::from(failures));
         Millis(READ_BACKOFF.0 / 2 + (drawn * most as f64) as i64)
+    }
+}
+
+/// The call that reads for this purpose, as people know it.
+fn called(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Sweep | Purpose::ProbeList | Purpose::SettleSweep { .. } => {
+            "the list of instances"
+        }
+        Purpose::WatchSweep => "the list that tasks are watched through",
+        Purpose::ProbeCentre => "the task centre",
+        Purpose::Versions(_)
+        | Purpose::VersionsAgain(_)
+        | Purpose::LookVersions(_)
+        | Purpose::VerifyVersions(_) => "the query of an instance's versions",
+        Purpose::LastLook(_) | Purpose::LookInstance(_) | Purpose::VerifyInstance(_) => {
+            "the query of an instance"
+        }
+        Purpose::LookTasks { .. } | Purpose::Watch { .. } => "the list of an instance's tasks",
     }
 }

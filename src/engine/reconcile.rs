@@ -107,22 +107,13 @@ impl Engine {
     }
 
     /// A failed read is no look: what was read so far is dropped, and a new look begins later.
-    pub(super) fn look_failed(&mut self, purpose: Purpose) -> Option<Steady> {
-        let (Purpose::LookInstance(ix)
-        | Purpose::LookVersions(ix)
-        | Purpose::LookTasks { target: ix, .. }) = purpose
-        else {
-            return None;
-        };
+    pub(super) fn look_failed(&mut self, ix: TargetIx, purpose: Purpose) -> Steady {
         let target = &mut self.targets[ix.at()];
-        if target.look.take().is_none() || target.row.state != TargetState::Uncertain {
-            return None;
-        }
         target.read_failures += 1;
-        let failures = target.read_failures;
-        let wait = self.read_backoff(self.targets[ix.at()].project, purpose, failures);
+        let (project, failures) = (target.project, target.read_failures);
+        let wait = self.read_backoff(project, purpose, failures);
         self.look_anew(ix, self.wall + wait);
-        Some(self.now + wait)
+        self.now + wait
     }
 
     /// Drops the look under way, whose other reads are stale now, and begins another at `at`.
