@@ -87,8 +87,12 @@ impl Engine {
         let ids = chosen
             .iter()
             .map(|choice| (self.project_name(choice.project).clone(), choice.instance.id.clone()));
-        let digest =
-            digest_of(&self.campaigns[ix.at()].name.0, policy, &policy.waves, ids.collect());
+        let digest = digest_of(
+            &self.campaigns[ix.at()].name.0,
+            &asked(policy),
+            &policy.waves,
+            ids.collect(),
+        );
         let campaign = &mut self.campaigns[ix.at()];
         campaign.state = Some(CampaignState::Planned);
         campaign.selection_empty = false;
@@ -135,7 +139,8 @@ impl Engine {
             let id = &target.row.id;
             (id.project.clone(), id.instance.clone())
         });
-        let digest = digest_of(&campaign.name.0, policy, &campaign.detail.waves, ids.collect());
+        let digest =
+            digest_of(&campaign.name.0, &asked(policy), &campaign.detail.waves, ids.collect());
         if digest != campaign.detail.digest {
             self.campaigns[ix.at()].detail.digest = digest.clone();
             self.touch_campaign(ix);
@@ -400,10 +405,16 @@ fn wave_sizes(waves: &[Wave], targets: u32) -> Vec<u32> {
     sizes.collect()
 }
 
-/// What an approval names: the targets, the versions asked for, the waves.
+/// The versions that the campaign asks for: of the engine, and of the proxy.
+fn asked(policy: &CampaignPolicy) -> [Option<Arc<str>>; 2] {
+    [policy.engine.clone(), policy.proxy.clone()]
+}
+
+/// What an approval names: the targets, the versions asked for (engine, proxy), the waves. Kept in the store, and
+/// typed by operators: its text is written field by field and never changes.
 fn digest_of(
     name: &Arc<str>,
-    policy: &CampaignPolicy,
+    asked: &[Option<Arc<str>>; 2],
     waves: &[Wave],
     mut ids: Vec<(ProjectName, InstanceId)>,
 ) -> Arc<str> {
@@ -413,14 +424,40 @@ fn digest_of(
         hash.update(b"\n");
     };
     line(name);
-    line(policy.engine.as_deref().unwrap_or("-"));
-    line(policy.proxy.as_deref().unwrap_or("-"));
+    for version in asked {
+        line(version.as_deref().unwrap_or("-"));
+    }
     for wave in waves {
-        line(&format!("{} {:?} {}", wave.name, wave.size, wave.bake));
+        let size = match wave.size {
+            WaveSize::Count(count) => format!("count:{count}"),
+            WaveSize::Percent(percent) => format!("percent:{percent}"),
+            WaveSize::Rest => "rest".to_owned(),
+        };
+        line(&format!("{} {size} {}", wave.name, wave.bake.0));
     }
     ids.sort_unstable();
     for (project, id) in &ids {
         line(&format!("{project}/{id}"));
     }
     hex::encode(&hash.finalize()[..6]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Millis;
+
+    /// Operators type it and stores keep it: a change of it voids every approval that waits.
+    #[test]
+    fn the_digest_of_a_plan_never_changes_its_text() {
+        let wave = |name: &str, size| Wave { name: name.into(), size, bake: Millis::from_mins(30) };
+        let waves = [
+            wave("canary", WaveSize::Count(3)),
+            wave("half", WaveSize::Percent(50)),
+            wave("rest", WaveSize::Rest),
+        ];
+        let ids = vec![("sg".into(), "i-2".into()), ("sg".into(), "i-1".into())];
+        let asked = [Some("latest".into()), None];
+        assert_eq!(&*digest_of(&"weekly".into(), &asked, &waves, ids), "26b3db50f677");
+    }
 }
