@@ -15,7 +15,7 @@ use crate::model::calendar::LONG_AGO;
 use super::target;
 
 /// Keys of views and events that hold an instant.
-const INSTANTS: [&str; 17] = [
+const INSTANTS: [&str; 19] = [
     "at",
     "not_after",
     "project_backoff_until",
@@ -28,6 +28,8 @@ const INSTANTS: [&str; 17] = [
     "bake_until",
     "circuit_open_until",
     "backoff_until",
+    "starts_paused_until",
+    "reads_paused_until",
     "since",
     "earliest",
     "next_try",
@@ -117,7 +119,10 @@ fn planned(campaign: &CampaignPlan, target: &PlannedTarget) -> Value {
             ("upgrade", json!({ "engine": engine, "proxy": proxy, "interval": interval }))
         }
         PlanVerdict::Skipped { reason } => ("skipped", json!({ "reason": reason.to_string() })),
-        PlanVerdict::Blocked { hold } => ("blocked", json!({ "hold": hold })),
+        PlanVerdict::Blocked { hold, engine, proxy, interval } => (
+            "blocked",
+            json!({ "hold": hold, "engine": engine, "proxy": proxy, "interval": interval }),
+        ),
         PlanVerdict::Unread => ("unread", json!({})),
         PlanVerdict::State { state, reason } => {
             let reason = reason.as_ref().map(ToString::to_string);
@@ -221,7 +226,7 @@ mod tests {
             instance: "i-1".into(),
             name: "cache".into(),
             wave: 0,
-            verdict: PlanVerdict::Blocked { hold },
+            verdict: PlanVerdict::Blocked { hold, engine: None, proxy: None, interval: None },
         };
         let campaign = CampaignPlan {
             name: "weekly".into(),

@@ -11,7 +11,7 @@ use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
 use crate::engine::view::{CampaignPlan, CampaignStatus, IntervalView, PlanVerdict, PlannedTarget};
-use crate::engine::{Plan, Status};
+use crate::engine::{Hold, HoldKind, Plan, Status};
 use crate::model::{ProjectName, Wall};
 
 use super::exit::Exit;
@@ -120,16 +120,15 @@ fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Con
         line(text, &format!("  {wave}"));
     }
     line(text, &format!("  digest {}", campaign.digest));
-    text.push_str(&upgrades(campaign, now, &clock, &context.output));
+    let common = Common::of(campaign);
+    text.push_str(&common.lines(&context.output));
+    text.push_str(&upgrades(campaign, &common, now, &clock, &context.output));
     text.push_str(&left_out(campaign, now, &clock, &context.output));
 }
 
 /// Every instant that the plan of this campaign shows.
 fn instants(campaign: &CampaignPlan) -> impl Iterator<Item = Wall> {
-    let intervals = campaign.targets.iter().filter_map(|target| match &target.verdict {
-        PlanVerdict::Upgrade { interval, .. } => interval.as_ref(),
-        _ => None,
-    });
+    let intervals = campaign.targets.iter().filter_map(|target| interval(&target.verdict)?);
     intervals.flat_map(|interval| [Some(interval.open), interval.last_start]).flatten()
 }
 
@@ -155,12 +154,12 @@ fn waves(campaign: &CampaignPlan, now: Wall, clock: &Clock) -> Vec<String> {
     let mut groups: BTreeMap<Key, (usize, BTreeSet<&ProjectName>, Option<&IntervalView>)> =
         BTreeMap::new();
     for target in &campaign.targets {
-        if let PlanVerdict::Upgrade { interval, .. } = &target.verdict {
-            let bounds = interval.as_ref().map(|one| (one.open, one.close));
+        if let Some(interval) = interval(&target.verdict) {
+            let bounds = interval.map(|one| (one.open, one.close));
             let group = groups.entry((target.wave, bounds)).or_default();
             group.0 += 1;
             group.1.insert(&target.project);
-            group.2 = interval.as_ref();
+            group.2 = interval;
         }
     }
     let lines = groups.into_iter().map(|((wave, _), (count, projects, interval))| {
@@ -193,8 +192,51 @@ fn open_now(interval: &IntervalView, now: Wall, clock: &Clock) -> String {
     }
 }
 
-/// Those that will be upgraded or already are, in the order in which they start.
-fn upgrades(campaign: &CampaignPlan, now: Wall, clock: &Clock, output: &Output) -> String {
+/// What blocks several targets alike: told once, above them.
+struct Common<'a>(BTreeMap<(HoldKind, &'a str), (usize, &'a Hold)>);
+
+impl<'a> Common<'a> {
+    fn of(campaign: &'a CampaignPlan) -> Common<'a> {
+        let mut holds = BTreeMap::new();
+        for target in &campaign.targets {
+            if let PlanVerdict::Blocked { hold, .. } = &target.verdict {
+                holds.entry((hold.kind, &*hold.detail)).or_insert((0, hold)).0 += 1;
+            }
+        }
+        holds.retain(|_, (targets, _)| *targets > 1);
+        Common(holds)
+    }
+
+    fn has(&self, hold: &Hold) -> bool {
+        self.0.contains_key(&(hold.kind, &*hold.detail))
+    }
+
+    fn lines(&self, output: &Output) -> String {
+        let mut text = String::new();
+        for (targets, hold) in self.0.values() {
+            let why = format!(
+                "blocked: {targets} targets by {}: {}",
+                hold.kind.word(),
+                escape::line(&hold.detail)
+            );
+            text.push('\n');
+            text.push_str(&output.wrapped(&why, 2));
+            if let Some(command) = &hold.next_command {
+                line(&mut text, &format!("  next: {}", output.completed(&escape::line(command))));
+            }
+        }
+        text
+    }
+}
+
+/// Those that will be upgraded, would be, or already are, in the order in which they start.
+fn upgrades(
+    campaign: &CampaignPlan,
+    common: &Common<'_>,
+    now: Wall,
+    clock: &Clock,
+    output: &Output,
+) -> String {
     let mut table = output.table(&["INSTANCE", "PROJECT", "WAVE", "RUNS", "VERDICT"]);
     let names = Names::of(campaign);
     for target in campaign.targets.iter().filter(|target| !is_left_out(target)) {
@@ -203,7 +245,12 @@ fn upgrades(campaign: &CampaignPlan, now: Wall, clock: &Clock, output: &Output) 
             output::cell(target.project.as_str()),
             output::cell(campaign.waves.get(target.wave as usize).map_or("?", |name| &**name)),
             output::cell(runs(&target.verdict)),
-            Cell::new(verdict(&target.verdict, now, clock)),
+            Cell::new(match &target.verdict {
+                PlanVerdict::Blocked { hold, .. } if common.has(hold) => {
+                    format!("blocked, else {}", start(&target.verdict, now, clock))
+                }
+                verdict => self::verdict(verdict, now, clock),
+            }),
         ]);
     }
     output::keep_whole(&mut table, &[0, 1, 2, 3]);
@@ -226,7 +273,7 @@ fn left_out(campaign: &CampaignPlan, now: Wall, clock: &Clock, output: &Output) 
 }
 
 fn is_left_out(target: &PlannedTarget) -> bool {
-    matches!(target.verdict, PlanVerdict::Skipped { .. } | PlanVerdict::Blocked { .. })
+    matches!(target.verdict, PlanVerdict::Skipped { .. })
 }
 
 /// How often each name occurs: an id is only worth its width where a name is not enough.
@@ -250,28 +297,48 @@ impl<'a> Names<'a> {
 }
 
 fn runs(verdict: &PlanVerdict) -> String {
-    let PlanVerdict::Upgrade { engine, proxy, .. } = verdict else { return "-".to_owned() };
+    let (PlanVerdict::Upgrade { engine, proxy, .. } | PlanVerdict::Blocked { engine, proxy, .. }) =
+        verdict
+    else {
+        return "-".to_owned();
+    };
     let proxy = proxy.as_ref().map(|version| format!("proxy {version}"));
     let engine = engine.as_ref().map(ToString::to_string);
     let parts: Vec<String> = [engine, proxy].into_iter().flatten().collect();
     if parts.is_empty() { "?".to_owned() } else { parts.join(", ") }
 }
 
+/// The first interval of a target that is upgraded, or would be but for what blocks it; the inner
+/// `None` where no window opens again.
+fn interval(verdict: &PlanVerdict) -> Option<Option<&IntervalView>> {
+    match verdict {
+        PlanVerdict::Upgrade { interval, .. } | PlanVerdict::Blocked { interval, .. } => {
+            Some(interval.as_ref())
+        }
+        _ => None,
+    }
+}
+
+fn start(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
+    match interval(verdict).flatten() {
+        Some(interval) if interval.open <= now => "from now".to_owned(),
+        Some(interval) => format!("from {}", clock.show_date(interval.open)),
+        None => "never: no window".to_owned(),
+    }
+}
+
 fn verdict(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
     match verdict {
-        PlanVerdict::Upgrade { interval: Some(interval), .. } if interval.open <= now => {
-            "from now".to_owned()
-        }
-        PlanVerdict::Upgrade { interval: Some(interval), .. } => {
-            format!("from {}", clock.show_date(interval.open))
-        }
-        PlanVerdict::Upgrade { interval: None, .. } => "never: no window".to_owned(),
+        PlanVerdict::Upgrade { .. } => start(verdict, now, clock),
         PlanVerdict::Skipped { reason } => {
             format!("skipped: {}", escape::line(&reason.to_string()))
         }
-        PlanVerdict::Blocked { hold } => {
-            format!("blocked: {}: {}", hold.kind.word(), escape::line(&hold.detail))
-        }
+        PlanVerdict::Blocked { hold, .. } => format!(
+            "blocked: {}: {}; else {}",
+            hold.kind.word(),
+            escape::line(&hold.detail),
+            start(verdict, now, clock)
+        ),
         PlanVerdict::Unread => "not read yet".to_owned(),
         PlanVerdict::State { state, reason: None } => state.to_string(),
         PlanVerdict::State { state, reason: Some(reason) } => {
@@ -333,6 +400,34 @@ mod tests {
         assert_eq!(lines[2], "    from Thu 1970-01-01 01:00 UTC, last start 01:30");
         assert!(text.contains("from 1970-01-01 01:00 UTC"), "{text}");
         assert!(lines.last().unwrap().ends_with("skipped: single_node"), "{text}");
+    }
+
+    fn blocked(detail: &str) -> PlanVerdict {
+        let hold = Hold {
+            kind: HoldKind::Frozen,
+            detail: detail.into(),
+            since: None,
+            earliest: None,
+            next_command: Some("refit unfreeze --all".into()),
+            alternatives: Vec::new(),
+        };
+        let PlanVerdict::Upgrade { engine, proxy, interval } = upgrade() else { unreachable!() };
+        PlanVerdict::Blocked { hold, engine, proxy, interval }
+    }
+
+    #[test]
+    fn what_blocks_several_is_told_once_above_their_waves_and_intervals() {
+        let names = ["cache-1", "cache-2", "cache-3"];
+        let mut targets: Vec<_> = names.map(|name| target(name, blocked("the audit"))).into();
+        targets.push(target("cache-4", blocked("one's own")));
+        let text = shown(targets);
+        assert_eq!(text.matches("the audit").count(), 1, "{text}");
+        assert!(text.contains("blocked: 3 targets by frozen: the audit"), "{text}");
+        assert!(text.contains("next: refit unfreeze --all"), "{text}");
+        assert!(text.contains("wave canary: 4 in sg"), "{text}");
+        let rows = "canary  6.0.1  blocked, else from 1970-01-01 01:00 UTC";
+        assert_eq!(text.matches(rows).count(), 3, "{text}");
+        assert!(text.contains("blocked: frozen: one's own; else from 1970-01-01"), "{text}");
     }
 
     #[test]

@@ -336,7 +336,7 @@ fn troubles(text: &mut String, project: &ProjectStatus, now: Wall, context: &Con
         for (key, entry) in entries {
             if let Some(entry) = entry {
                 text.push_str(&match *key {
-                    "next" => output.command(key, entry),
+                    "next" | "or" => output.command(key, entry),
                     _ => output.entry(key, &escape::line(entry)),
                 });
             }
@@ -378,6 +378,12 @@ fn troubles(text: &mut String, project: &ProjectStatus, now: Wall, context: &Con
     }
     if let Some(until) = project.circuit_open_until {
         say(format!("three unclear answers in a row; no start before {}", clock.show(until)), &[]);
+    }
+    let paused = [("upgrades", project.starts_paused_until), ("reads", project.reads_paused_until)];
+    for (what, until) in paused {
+        if let Some(until) = until.filter(|until| *until > now) {
+            say(format!("the cloud answered 429: {what} pause until {}", clock.show(until)), &[]);
+        }
     }
     if let Some(until) = project.backoff_until.filter(|_| project.unreachable.is_none()) {
         say(format!("an upgrade could not be sent; backs off until {}", clock.show(until)), &[]);

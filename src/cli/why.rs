@@ -54,6 +54,9 @@ fn to_human(why: &Why, context: &Context, now: Wall) -> String {
         Some(hold) => text.push_str(&hold_lines(hold, context, now)),
         None => text.push_str(&output.entry("ended", &end(why))),
     }
+    if let Some(command) = &why.next_command {
+        text.push_str(&output.command("next", command));
+    }
     text.push_str(
         &output.command("history", &format!("refit events --target {}", shell_word(&id))),
     );

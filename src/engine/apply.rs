@@ -40,6 +40,7 @@ impl Engine {
 
     fn apply_settings(&mut self, settings: Arc<Settings>) {
         let (campaigns, projects) = (settings.campaigns.len(), settings.projects.len());
+        self.settings_at = self.wall;
         self.load_settings(settings);
         if let Some(rows) = self.restoring.take() {
             self.load_rows(*rows);
@@ -84,6 +85,7 @@ impl Engine {
         let by = offset - self.offset;
         self.offset = offset;
         self.wall = self.wall_at(self.now);
+        self.settings_at += by;
         self.is_clock_suspect = true;
         for at in 0..self.targets.len() {
             let row = &mut self.targets[at].row;

@@ -103,6 +103,8 @@ impl Engine {
                 _ => None,
             },
             backoff_until: self.project_backoff_until(ix),
+            starts_paused_until: project.starts.paused_until(self.now).map(|at| self.wall_at(at)),
+            reads_paused_until: project.reads.paused_until(self.now).map(|at| self.wall_at(at)),
             unreachable: self.unreachable(ix),
             credential: credential.name.clone(),
             credential_stopped: credential.stopped.clone(),
@@ -171,9 +173,6 @@ impl Engine {
         wall: Wall,
         intervals: &mut BTreeMap<(ProjectIx, u32), Option<IntervalView>>,
     ) -> PlanVerdict {
-        if let Some(hold) = self.standing_hold(ix, wall) {
-            return PlanVerdict::Blocked { hold };
-        }
         let target = &self.targets[ix.at()];
         let key = (target.project, target.row.wave);
         let interval = intervals.entry(key).or_insert_with(|| {
@@ -186,10 +185,12 @@ impl Engine {
         let versions = target.row.detail.versions.as_ref();
         let engine = policy.and_then(|policy| policy.engine.as_ref()).and(versions);
         let proxy = policy.and_then(|policy| policy.proxy.as_ref()).and(versions);
-        PlanVerdict::Upgrade {
-            engine: engine.and_then(|versions| part(&versions.engine)),
-            proxy: proxy.and_then(|versions| part(&versions.proxy)),
-            interval: interval.clone(),
+        let engine = engine.and_then(|versions| part(&versions.engine));
+        let proxy = proxy.and_then(|versions| part(&versions.proxy));
+        let interval = interval.clone();
+        match self.standing_hold(ix, wall) {
+            Some(hold) => PlanVerdict::Blocked { hold, engine, proxy, interval },
+            None => PlanVerdict::Upgrade { engine, proxy, interval },
         }
     }
 
@@ -230,7 +231,8 @@ impl Engine {
     }
 
     /// The first interval in which the wave may start, if every wave before it ends at once: its
-    /// bakes and operators' freezes are waited out. It opens when the wave may start in it.
+    /// bakes and operators' freezes are waited out, but for a freeze without an end. It opens when
+    /// the wave may start in it.
     fn first_interval(
         &self,
         campaign: CampaignIx,
@@ -240,11 +242,12 @@ impl Engine {
     ) -> Option<IntervalView> {
         let detail = &self.campaigns[campaign.at()].detail;
         let calendar = self.campaigns[campaign.at()].calendars.get(&project)?;
-        let mut at = self.thawed(campaign, project, wall)?;
+        let thawed = |at: Wall| self.thawed(campaign, project, at).unwrap_or(at);
+        let mut at = thawed(wall);
         for earlier in detail.wave..wave {
             at = next_open(calendar, at)?;
             let bake = detail.waves.get(earlier as usize).map_or(Millis::ZERO, |wave| wave.bake);
-            at = self.thawed(campaign, project, at + bake)?;
+            at = thawed(at + bake);
         }
         let interval = startable(calendar, at)?;
         let open = if at > wall { interval.open.max(at) } else { interval.open };

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Wall;
+use crate::model::{TargetId, Wall};
 
 use super::order::Scope;
 
@@ -135,9 +135,18 @@ impl Hold {
 pub fn unfreeze_command(scope: &Scope) -> String {
     match scope {
         Scope::All => "refit unfreeze --all".to_owned(),
-        Scope::Project(name) => format!("refit unfreeze --project {name}"),
-        Scope::Campaign(name) => format!("refit unfreeze --campaign {name}"),
+        Scope::Project(name) => {
+            format!("refit unfreeze --project {}", shell_word(name.as_str()))
+        }
+        Scope::Campaign(name) => {
+            format!("refit unfreeze --campaign {}", shell_word(name.as_str()))
+        }
     }
+}
+
+/// `refit release campaign/project/instance`: an order about one target.
+pub(super) fn target_command(verb: &str, target: &TargetId) -> String {
+    format!("refit {verb} {}", shell_word(&target.to_string()))
 }
 
 /// A text as one word of a shell's command line.

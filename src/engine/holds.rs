@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::model::{Steady, TargetId, Wall};
+use crate::model::{Steady, TargetId, TaskId, Wall};
 
 use super::Engine;
+use super::event::Quota;
 use super::explain::next_open;
-use super::hold::{Hold, HoldKind, shell_word, unfreeze_command};
+use super::hold::{Hold, HoldKind, shell_word, target_command, unfreeze_command};
 use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::rows::FreezeRow;
 use super::state::{CampaignState, PauseCause, TargetState};
@@ -37,7 +38,18 @@ impl Engine {
             state: row.state,
             reason: row.reason.clone(),
             hold: self.hold_of(ix, self.wall_at(now.max(self.now))),
+            next_command: self.retry_command(ix),
         })
+    }
+
+    /// What opens a failed target again; a hold has commands of its own.
+    fn retry_command(&self, ix: TargetIx) -> Option<String> {
+        let target = &self.targets[ix.at()];
+        let campaign = &self.campaigns[target.campaign.at()];
+        let may_start = campaign.state != Some(CampaignState::Aborted) && !campaign.detail.draining;
+        let is_over =
+            target.row.state == TargetState::Failed && target.row.needs_operator.is_none();
+        (is_over && may_start).then(|| target_command("retry", &target.row.id))
     }
 
     /// The targets that `text` may mean: an instance's name or id, alone or after
@@ -79,7 +91,7 @@ impl Engine {
                     if state == TargetState::Succeeded { "events --target" } else { "retry" };
                 Hold::new(HoldKind::NeedsOperator, why.to_string())
                     .since(row.entered_at)
-                    .next(format!("refit {verb} {}", row.id))
+                    .next(target_command(verb, &row.id))
             }),
             TargetState::Pending => Some(self.pending_hold(ix, wall)),
             _ => Some(self.sent_hold(ix)),
@@ -187,7 +199,7 @@ impl Engine {
         match kind {
             HoldKind::Held => {
                 let by = row.held_by.as_deref().unwrap_or("an operator");
-                Hold::new(kind, format!("held by {by}")).next(format!("refit release {}", row.id))
+                Hold::new(kind, format!("held by {by}")).next(target_command("release", &row.id))
             }
             HoldKind::OtherCampaign => {
                 let other = self.other_at_work(ix).map(|other| &self.targets[other.at()].row);
@@ -199,23 +211,49 @@ impl Engine {
                 Hold { since: other.map(|other| other.entered_at), ..built }
             }
             HoldKind::Precheck | HoldKind::Conflict | HoldKind::Backoff => {
-                let built = Hold::new(kind, self.wait_words(ix, kind));
-                Hold { earliest: row.not_before, ..built }
+                let words = self.wait_words(ix, kind);
+                match self.reads_paused(target.project) {
+                    Some((why, until)) => Hold::new(kind, format!("{words}; {why}"))
+                        .earliest(row.not_before.map_or(until, |at| at.max(until))),
+                    None => Hold { earliest: row.not_before, ..Hold::new(kind, words) },
+                }
             }
-            // Caps fill and free all the time: since when this one is full is not kept.
             HoldKind::DisruptionBudget | HoldKind::MaxInFlight => {
                 let words = self.cap_hold(ix).map(|(_, words)| words);
                 Hold::new(kind, words.unwrap_or_else(|| "a cap was full".to_owned()))
+                    .since(self.due_since(ix))
             }
-            _ => {
-                let next = self.projects[target.project.at()].starts.next_at(self.now);
-                if next <= self.now {
-                    return Hold::new(kind, "next in line; waits for its last look");
-                }
-                Hold::new(kind, format!("upgrade_rate of project {}", row.id.project))
-                    .earliest(self.wall_at(next))
-            }
+            _ => self.rate_hold(ix, kind),
         }
+    }
+
+    fn rate_hold(&self, ix: TargetIx, kind: HoldKind) -> Hold {
+        let project = self.targets[ix.at()].project;
+        let next = self.projects[project.at()].starts.next_at(self.now);
+        let hold = if next > self.now {
+            let words = self.throttle_words(project, Quota::Starts);
+            let own = || format!("upgrade_rate of project {}", self.project_name(project));
+            Hold::new(kind, words.unwrap_or_else(own)).earliest(self.wall_at(next))
+        } else {
+            let look = "next in line; waits for its last look";
+            match self.reads_paused(project) {
+                Some((why, until)) => Hold::new(kind, format!("{look}; {why}")).earliest(until),
+                None => Hold::new(kind, look),
+            }
+        };
+        hold.since(self.due_since(ix))
+    }
+
+    /// Since when only caps and rates have kept it. Caps fill and free all the time: since when
+    /// this one is full is not kept.
+    fn due_since(&self, ix: TargetIx) -> Wall {
+        let target = &self.targets[ix.at()];
+        let campaign = &self.campaigns[target.campaign.at()];
+        let calendar = campaign.calendars.get(&target.project);
+        let opened = calendar.and_then(|calendar| calendar.interval.as_ref()).map(|it| it.open);
+        let ends = [target.row.not_before, opened, campaign.detail.bake_until];
+        let past = ends.into_iter().flatten().filter(|&at| at <= self.wall);
+        past.fold(target.row.entered_at, Wall::max)
     }
 
     fn wait_words(&self, ix: TargetIx, kind: HoldKind) -> String {
@@ -247,7 +285,7 @@ impl Engine {
         let (open, own) = (name(detail.wave), name(row.wave));
         if kind == HoldKind::Baking {
             let built = Hold::new(kind, format!("wave {open} bakes before {own}"))
-                .next(format!("refit promote {}", campaign.name));
+                .next(format!("refit promote {}", shell_word(campaign.name.as_str())));
             return Hold { since: detail.wave_ended_at, earliest: detail.bake_until, ..built };
         }
         let left = campaign.waves[detail.wave as usize].open;
@@ -270,14 +308,18 @@ impl Engine {
         if row.state == TargetState::Uncertain {
             let flight = row.detail.flight.as_deref();
             let clean = flight.map_or(0, |flight| flight.clean_looks);
-            return Hold::new(
-                HoldKind::Uncertain,
-                format!("may have started; {clean} clean looks so far"),
-            )
-            .since(row.entered_at)
-            .earliest(self.earliest_resend(ix));
+            let words = format!("may have started; {clean} clean looks so far");
+            let hold = Hold::new(HoldKind::Uncertain, words).since(row.entered_at);
+            if row.not_applied + 1 < self.retry_of(ix).max_attempts {
+                return hold.earliest(self.earliest_resend(ix));
+            }
+            return Hold { detail: hold.detail + "; no further attempt follows", ..hold };
         }
-        Hold::new(HoldKind::InProgress, row.state.to_string()).since(row.entered_at)
+        let words = match self.reads_paused(self.targets[ix.at()].project) {
+            Some((why, _)) => format!("{}; {why}", row.state),
+            None => row.state.to_string(),
+        };
+        Hold::new(HoldKind::InProgress, words).since(row.entered_at)
     }
 
     /// The orders by which an operator may settle what became of it.
@@ -290,18 +332,21 @@ impl Engine {
                 vec!["--applied".to_owned(), "--not-applied".to_owned()]
             }
             TargetState::Uncertain => {
-                let tasks = tasks.iter().map(|task| format!("--applied {task}"));
+                let applied = |task: &TaskId| format!("--applied {}", shell_word(task.as_str()));
+                let tasks = tasks.iter().map(applied);
                 tasks.chain(["--not-applied".to_owned()]).collect()
             }
             _ => vec!["--succeeded".to_owned(), "--failed".to_owned()],
         };
-        verdicts.iter().map(|verdict| format!("refit resolve {} {verdict}", row.id)).collect()
+        let resolve = target_command("resolve", &row.id);
+        verdicts.iter().map(|verdict| format!("{resolve} {verdict}")).collect()
     }
 
     fn time_hold(&self, ix: TargetIx, kind: HoldKind, wall: Wall) -> Hold {
         let target = &self.targets[ix.at()];
         let calendar = self.campaigns[target.campaign.at()].calendars.get(&target.project);
-        let windows = format!("refit windows --campaign {}", target.row.id.campaign);
+        let campaign = shell_word(target.row.id.campaign.as_str());
+        let windows = format!("refit windows --campaign {campaign}");
         let built = match (kind, &self.freeze_file) {
             (HoldKind::Frozen, Some(path)) => {
                 // It has no end but its removal.
@@ -326,23 +371,24 @@ impl Engine {
         let at = self.targets[ix.at()].campaign;
         let campaign = &self.campaigns[at.at()];
         let (name, detail) = (&campaign.name, &campaign.detail);
+        let typed = shell_word(name.as_str());
         let built = match kind {
             HoldKind::AwaitingApproval => {
                 let digest = &detail.digest;
                 Hold::new(kind, format!("plan {digest} is not approved"))
                     .since(detail.planned_at)
-                    .next(format!("refit approve {name} --digest {digest}"))
+                    .next(format!("refit approve {typed} --digest {digest}"))
             }
             HoldKind::CampaignRemoved => {
                 Hold::new(kind, format!("[campaigns.{name}] left the file")).next("refit check")
             }
             HoldKind::BudgetTripped => Hold::new(kind, self.budget_words(at))
-                .next(format!("refit resume {name}"))
-                .or(format!("refit events --campaign {name} --kind failed")),
+                .next(format!("refit resume {typed}"))
+                .or(format!("refit events --campaign {typed} --kind failed")),
             _ if campaign.state == Some(CampaignState::Paused) => {
                 let causes: Vec<String> = detail.causes.iter().map(PauseCause::to_string).collect();
                 Hold::new(kind, format!("paused: {}", causes.join(", ")))
-                    .next(format!("refit resume {name}"))
+                    .next(format!("refit resume {typed}"))
             }
             _ => Hold::new(kind, campaign.state.map_or("not planned", |state| state.word())),
         };
@@ -373,7 +419,7 @@ impl Engine {
             _ => match &project.detail.stopped {
                 Some(why) => {
                     let built = Hold::new(kind, why.to_string())
-                        .next(format!("refit resume --project {name}"));
+                        .next(format!("refit resume --project {}", shell_word(name.as_str())));
                     Hold { since: project.detail.stopped_at, ..built }
                 }
                 // Of the two only the file can be asked.
@@ -384,6 +430,7 @@ impl Engine {
                          with --no-starts"
                     ),
                 )
+                .since(self.settings_at)
                 .next("refit check --effective")
                 .or("refit run"),
             },

@@ -92,6 +92,8 @@ pub struct Engine {
     wall: Wall,
     /// The ledger's last `seq`.
     seq: u64,
+    /// When this process read its settings.
+    settings_at: Wall,
     /// Rows that wait for the first settings.
     restoring: Option<Box<Rows>>,
 
@@ -154,6 +156,7 @@ impl Engine {
             now: Steady(i64::MIN),
             wall: Wall(i64::MIN),
             seq: rows.last_seq,
+            settings_at: Wall(i64::MIN),
             restoring: Some(Box::new(rows)),
             targets: Vec::new(),
             instances: Vec::new(),

@@ -42,6 +42,12 @@ impl Engine {
     fn order_pause(&mut self, name: &CampaignName) -> Answer {
         let ix = self.planned_campaign(name)?;
         self.not_over(ix, "pause")?;
+        if self.campaigns[ix.at()].detail.draining {
+            return not_now(format!(
+                "campaign {name} is being aborted: it starts nothing any more, and what is in \
+                 flight cannot be stopped"
+            ));
+        }
         if self.campaigns[ix.at()].detail.causes.contains(&PauseCause::Operator) {
             return unchanged(format!("campaign {name} is paused already"));
         }
@@ -348,6 +354,9 @@ impl Engine {
         if self.targets[ix.at()].row.reason == Some(Reason::Excluded) {
             return not_now(format!("{who} is excluded by campaign {} in the file", id.campaign));
         }
+        if let Some(why) = self.still_skipped(ix) {
+            return not_now(format!("{who} would be skipped again: {why}"));
+        }
         let campaign_state = self.campaigns[campaign.at()].state;
         if campaign_state == Some(CampaignState::Aborted)
             || self.campaigns[campaign.at()].detail.draining
@@ -371,6 +380,22 @@ impl Engine {
         self.want_verdict(ix);
         let round = self.targets[ix.at()].row.round;
         changed(format!("{who} is pending again, round {round}"))
+    }
+
+    /// Which of the plan's own rules would skip it again, where one would.
+    fn still_skipped(&self, ix: TargetIx) -> Option<String> {
+        let row = &self.targets[ix.at()].row;
+        let policy = self.settings.campaigns.get(&row.id.campaign);
+        let reason = row.reason.as_ref()?;
+        let why = match reason {
+            Reason::SingleNode if policy.is_none_or(|policy| !policy.allow_single_node) => {
+                let campaign = &row.id.campaign;
+                format!("allow_single_node is not set in [campaigns.{campaign}]")
+            }
+            Reason::Unsupported => "the cloud has no minor upgrades for its kind".to_owned(),
+            _ => return None,
+        };
+        Some(format!("{reason}: {why}"))
     }
 
     fn reopen_round(&mut self, ix: TargetIx) {

@@ -153,6 +153,12 @@ impl Bucket {
         self.paused_until.filter(|until| now < *until)
     }
 
+    /// The limit that a 429 stated, where it is what paces this quota now.
+    pub(super) fn learned(&self) -> Option<LearnedLimit> {
+        let (limit, _) = self.learned?;
+        (self.effective != self.configured).then_some(limit)
+    }
+
     pub(super) fn learn(&mut self, now: Steady, limit: LearnedLimit, sharers: u32) {
         self.learned = Some((limit, now));
         self.sharers = sharers.max(1);

@@ -1,6 +1,7 @@
 //! 429: what the cloud limits, for how long, and whom a limit binds.
 
-use crate::model::{LearnedLimit, LimitScope, Millis, Steady};
+use crate::model::classify::RETRY_AFTER_MAX;
+use crate::model::{LearnedLimit, LimitScope, Millis, Steady, Wall};
 
 use super::Engine;
 use super::event::{Fact, Quota};
@@ -8,9 +9,6 @@ use super::index::ProjectIx;
 
 /// A 429's pause when it names no time.
 const THROTTLE_PAUSE: Millis = Millis::from_secs(60);
-
-/// No Retry-After is obeyed for longer (rule S3).
-const RETRY_AFTER_MAX: Millis = Millis::from_hours(1);
 
 impl Engine {
     /// A 429: learns the limit, pauses that quota.
@@ -46,6 +44,36 @@ impl Engine {
             self.wake_project(bound, until);
         }
         until
+    }
+
+    /// What a 429 has to do with how fast the project goes now; `None` where its own rate rules.
+    pub(super) fn throttle_words(&self, ix: ProjectIx, quota: Quota) -> Option<String> {
+        let project = &self.projects[ix.at()];
+        let (bucket, what, rate) = match quota {
+            Quota::Starts => (&project.starts, "starts", "upgrade_rate"),
+            Quota::Reads => (&project.reads, "reads", "read_rate"),
+        };
+        let name = &project.name;
+        let limit = bucket.learned().map(|limit| format!("{} per {}", limit.limit, limit.per));
+        match (bucket.paused_until(self.now), limit) {
+            (Some(_), Some(limit)) => {
+                Some(format!("the cloud answered 429: {what} of project {name} pause ({limit})"))
+            }
+            (Some(_), None) => {
+                Some(format!("the cloud answered 429: {what} of project {name} pause"))
+            }
+            (None, Some(limit)) => Some(format!(
+                "the cloud lets project {name} have {limit}, less than its {rate}: learned from \
+                 a 429"
+            )),
+            (None, None) => None,
+        }
+    }
+
+    /// The same of reads that pause now, and until when.
+    pub(super) fn reads_paused(&self, ix: ProjectIx) -> Option<(String, Wall)> {
+        let until = self.projects[ix.at()].reads.paused_until(self.now)?;
+        Some((self.throttle_words(ix, Quota::Reads)?, self.wall_at(until)))
     }
 
     /// The projects that a stated limit binds: those that share what it counts by. A 429 that

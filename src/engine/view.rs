@@ -136,6 +136,11 @@ pub struct ProjectStatus {
     /// Since when nobody answers there.
     #[serde(default)]
     pub unreachable: Option<Unreachable>,
+    /// A 429's pause of upgrades, and of everything else.
+    #[serde(default)]
+    pub starts_paused_until: Option<Wall>,
+    #[serde(default)]
+    pub reads_paused_until: Option<Wall>,
     pub credential: CredentialName,
     pub credential_stopped: Option<Arc<str>>,
     #[serde(default)]
@@ -167,6 +172,9 @@ pub struct Why {
     pub name: Arc<str>,
     /// The first reason that applies; `None` once it ended.
     pub hold: Option<Hold>,
+    /// What to type for one that ended, where that helps.
+    #[serde(default)]
+    pub next_command: Option<String>,
     pub state: TargetState,
     /// Why it ended as it did.
     pub reason: Option<Reason>,
@@ -219,8 +227,15 @@ pub enum PlanVerdict {
     Skipped {
         reason: Reason,
     },
+    /// Waits for somebody to act; beside it what an upgrade would be told with, were it not so.
     Blocked {
         hold: Hold,
+        #[serde(default)]
+        engine: Option<Arc<str>>,
+        #[serde(default)]
+        proxy: Option<Arc<str>>,
+        #[serde(default)]
+        interval: Option<IntervalView>,
     },
     /// Its version answer is still outstanding.
     Unread,

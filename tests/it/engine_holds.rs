@@ -4,9 +4,9 @@ use refit::engine::order::{Command, Order, ResumeScope};
 use refit::engine::view::{CampaignStatus, HoldCount};
 use refit::engine::{Fact, Hold, HoldKind, Scope};
 use refit::model::Millis;
-use refit::model::policy::{MaxFailures, Wave, WaveSize};
+use refit::model::policy::{MaxFailures, Starts, Wave, WaveSize};
 use refit::rehearse::{Act, Network};
-use refit::sim::world::Outcome;
+use refit::sim::world::{CallFilter, CallKind, Decision, Outcome, Script, Step};
 
 use crate::engine_scene::{BEGIN, Scene};
 
@@ -142,6 +142,50 @@ fn an_unreachable_cloud_is_two_events_and_a_hold_with_its_cause() {
     assert_eq!(over.len(), 1);
     assert!(over[0].at >= back);
     scene.expect_sound();
+}
+
+#[test]
+fn a_429_is_told_as_what_paces_starts_and_reads_not_the_configured_rate() {
+    for calls in [CallKind::Upgrade, CallKind::InstanceTasks] {
+        let mut scene = Scene::new(4, |draft| {
+            draft.campaign().max_in_flight = 2;
+            let steps = vec![Step::from(Decision::Throttled)];
+            let calls = CallFilter::Only(calls);
+            draft.faults.scripts.push(Script { calls, steps, ..Script::default() });
+        });
+        scene.run_to(|fact| matches!(fact, Fact::QuotaPaused { .. }));
+        let now = scene.host.steady().expect("a process runs");
+        let engine = scene.host.engine().expect("a process runs");
+        let project = &engine.status(now).projects[0];
+        let words = match calls {
+            CallKind::Upgrade => {
+                assert!(project.starts_paused_until.is_some());
+                "the cloud answered 429: starts of project p pause"
+            }
+            _ => {
+                assert!(project.reads_paused_until.is_some());
+                "the cloud answered 429: reads of project p pause"
+            }
+        };
+        let holds = (0..4).filter_map(|at| engine.hold(&scene.target(&format!("cache-{at}")), now));
+        let told: Vec<Hold> = holds.filter(|hold| hold.detail.contains(words)).collect();
+        assert!(!told.is_empty(), "{calls:?}");
+        assert!(told.iter().all(|hold| hold.since.is_some()), "{told:?}");
+    }
+}
+
+#[test]
+fn caps_rates_and_shadow_mode_tell_since_when() {
+    let mut scene = Scene::new(3, |draft| draft.campaign().max_in_flight = 1);
+    scene.run_to(|fact| matches!(fact, Fact::Accepted { .. }));
+    let waiting = ["cache-0", "cache-1", "cache-2"].map(|name| hold(&scene, name));
+    let full = waiting.iter().find(|hold| hold.kind == HoldKind::MaxInFlight);
+    assert_eq!(full.expect("one waits").since, Some(BEGIN + Millis::from_hours(1)), "the opening");
+
+    let mut scene = Scene::new(1, |draft| draft.project().starts = Starts::Off);
+    scene.run_for(IN_WINDOW, |_| false);
+    assert_eq!(hold(&scene, "cache-0").kind, HoldKind::ProjectStopped);
+    assert_eq!(hold(&scene, "cache-0").since, Some(BEGIN), "the process began");
 }
 
 #[test]

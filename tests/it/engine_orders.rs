@@ -2,10 +2,10 @@
 
 use refit::engine::order::{Command, Order, Refusal, Reply, ResumeScope};
 use refit::engine::rows::FreezeRow;
-use refit::engine::{Fact, Hold, HoldKind, Scope};
-use refit::model::Millis;
+use refit::engine::{Fact, Hold, HoldKind, Scope, TargetState};
+use refit::model::{CacheMode, Millis};
 use refit::rehearse::Act;
-use refit::sim::world::{CallFilter, CallKind, Decision, Script, Step};
+use refit::sim::world::{CallFilter, CallKind, Decision, Outcome, Script, Step};
 
 use crate::engine_scene::Scene;
 
@@ -163,4 +163,44 @@ fn a_key_that_worked_in_between_is_counted_anew() {
     assert_eq!(refusals(&scene), 0);
     scene.run();
     scene.expect_sound();
+}
+
+#[test]
+fn a_pause_under_an_abort_is_refused_and_changes_nothing() {
+    let mut scene = Scene::new(3, |draft| draft.campaign().max_in_flight = 1);
+    scene.run_to(|fact| matches!(fact, Fact::Accepted { .. }));
+    let campaign = || Command::Abort { campaign: "c".into() };
+    done(order(&mut scene, "1/alice", None, campaign()));
+    let before = scene.host.store().campaigns().next().cloned();
+    let pause = Command::Pause { campaign: "c".into() };
+    let message = not_now(order(&mut scene, "1/alice", None, pause));
+    assert!(message.contains("is being aborted"), "{message}");
+    assert_eq!(scene.host.store().campaigns().next().cloned(), before);
+    scene.run();
+    scene.expect_sound();
+}
+
+#[test]
+fn what_the_plans_own_rules_skip_is_not_opened_again() {
+    let mut scene = Scene::new(2, |draft| {
+        draft.instances[0].cache_mode = CacheMode::Single;
+    });
+    scene.run_to(|fact| matches!(fact, Fact::Skipped { .. }));
+    let target = scene.target("cache-0");
+    let reply = order(&mut scene, "1/alice", None, Command::Retry { target });
+    let message = not_now(reply);
+    assert!(message.contains("would be skipped again: single_node"), "{message}");
+    assert!(message.contains("allow_single_node is not set in [campaigns.c]"), "{message}");
+    assert_eq!(scene.state("cache-0"), TargetState::Skipped);
+}
+
+#[test]
+fn a_failed_target_names_the_order_that_opens_it_again() {
+    let mut scene = Scene::new(1, |draft| draft.instances[0].outcomes = vec![Outcome::Failed]);
+    scene.run();
+    let target = scene.target("cache-0");
+    let now = scene.host.steady().expect("a process runs");
+    let why = scene.host.engine().expect("a process runs").why(&target, now).expect("it is known");
+    assert_eq!((why.state, why.hold), (TargetState::Failed, None));
+    assert_eq!(why.next_command, Some(format!("refit retry {target}")));
 }

@@ -1,9 +1,11 @@
 //! What a plan says of targets that wait: the interval in which they may start, or what blocks them.
 
+use refit::engine::input::FreezeFile;
 use refit::engine::view::{IntervalView, PlanVerdict};
 use refit::engine::{Command, Hold, HoldKind, Reply, Scope};
 use refit::model::policy::{Starts, Wave, WaveSize};
 use refit::model::{Millis, Wall};
+use refit::rehearse::Act;
 
 use crate::engine_scene::{BEGIN, Draft, Scene};
 
@@ -31,7 +33,7 @@ fn intervals(scene: &Scene) -> Vec<IntervalView> {
 #[track_caller]
 fn blocked(scene: &Scene, kind: HoldKind) -> Hold {
     let mut verdicts = verdicts(scene).into_iter();
-    let Some(PlanVerdict::Blocked { hold }) = verdicts.next() else { panic!("not blocked") };
+    let Some(PlanVerdict::Blocked { hold, .. }) = verdicts.next() else { panic!("not blocked") };
     assert_eq!(hold.kind, kind, "{hold:?}");
     assert!(verdicts.all(|verdict| matches!(verdict, PlanVerdict::Blocked { .. })));
     hold
@@ -59,10 +61,34 @@ fn a_plan_tells_the_first_interval_and_a_baking_wave_when_the_bake_is_over() {
     assert_eq!(opens, [OPEN, OPEN + Millis::from_mins(45)]);
 }
 
+/// The first interval of each target, were it not blocked.
+fn blocked_intervals(scene: &Scene) -> Vec<Wall> {
+    let interval = |verdict| match verdict {
+        PlanVerdict::Blocked { engine: Some(_), interval: Some(interval), .. } => interval.open,
+        other => panic!("{other:?}"),
+    };
+    verdicts(scene).into_iter().map(interval).collect()
+}
+
 #[test]
-fn a_plan_in_shadow_mode_blocks_every_start() {
+fn a_plan_in_shadow_mode_blocks_every_start_and_tells_when_it_would_be() {
     let scene = planned(|draft| draft.project().starts = Starts::Off);
     assert!(blocked(&scene, HoldKind::ProjectStopped).detail.contains("shadow"));
+    assert_eq!(blocked_intervals(&scene), [OPEN, OPEN]);
+}
+
+#[test]
+fn a_plan_under_a_freeze_without_an_end_tells_what_would_start_were_it_lifted() {
+    let mut scene = planned(|_| {});
+    done(&mut scene, Command::Freeze { scope: Scope::All, until: None });
+    blocked(&scene, HoldKind::Frozen);
+    assert_eq!(blocked_intervals(&scene), [OPEN, OPEN]);
+    done(&mut scene, Command::Unfreeze { scope: Scope::All });
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::FreezeFile(FreezeFile::Present("FREEZE".into())));
+    scene.run_for(Millis::from_secs(1), |_| false);
+    blocked(&scene, HoldKind::Frozen);
+    assert_eq!(blocked_intervals(&scene), [OPEN, OPEN]);
 }
 
 #[test]
@@ -97,7 +123,7 @@ fn a_paused_campaign_and_a_held_target_are_blocked_whatever_the_window() {
     let holds: Vec<HoldKind> = verdicts(&scene)
         .into_iter()
         .filter_map(|verdict| match verdict {
-            PlanVerdict::Blocked { hold } => Some(hold.kind),
+            PlanVerdict::Blocked { hold, .. } => Some(hold.kind),
             _ => None,
         })
         .collect();
