@@ -16,10 +16,10 @@ use super::state::TargetState;
 use super::tables::Project;
 
 /// A page of the list must spare so many looks: it is that much heavier, for the cloud and for us.
-const LOOKS_PER_PAGE: usize = 10;
+const LOOKS_PER_PAGE: usize = 5;
 
 /// The sweep waits for company for this part of the poll interval.
-const COMPANY_PART: i64 = 4;
+const COMPANY_PART: i64 = 2;
 
 impl Engine {
     /// The versions of a verifying target were read: what looks at the instance next.

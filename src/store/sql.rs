@@ -13,7 +13,7 @@ use super::error::BadColumn;
 
 /// Rows per statement, largest first: few distinct texts, so that each is prepared once. The
 /// limits of 32,766 values (SQLite) and 65,535 (PostgreSQL) are far.
-pub(super) const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+pub(super) const CHUNKS: [usize; 3] = [16, 4, 1];
 
 /// How a multi-row statement names its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,6 +95,8 @@ impl Process {
         let program = std::env::current_exe().map_err(broken("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg("--config").arg(stage.config()).args(["run", "--no-starts"]);
+        // As config/refit.service sets it.
+        command.env("MALLOC_ARENA_MAX", "2");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().map(Process).map_err(broken("cannot start this program again"))
     }

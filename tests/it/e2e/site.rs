@@ -25,7 +25,7 @@ use super::setup::{FLEET, Setup, set};
 use super::{socket, verdict};
 
 /// No condition takes this long, on the busiest machine.
-const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Between two looks at a condition.
 const POLL: Duration = Duration::from_millis(40);
