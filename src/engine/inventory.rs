@@ -15,6 +15,7 @@ use crate::model::{Instance, Millis, draw};
 use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, InstanceIx, ProjectIx, TargetIx};
+use super::planning::refusal;
 use super::read_queue::Purpose;
 use super::rows::InstanceRow;
 use super::state::{Reason, TargetState};
@@ -180,20 +181,40 @@ impl Engine {
         if entry.facts != facts {
             entry.facts = facts;
             entry.name = instance.name.clone();
+            self.regroup(known, &row);
             self.changes().instances.push(row);
-            self.exclude_unselected(known, instance);
+        }
+        self.skip_unwanted(known, instance);
+    }
+
+    /// Pending targets that the campaign no longer selects or would not send: what the list shows
+    /// may have changed, and so may the file.
+    fn skip_unwanted(&mut self, known: InstanceIx, instance: &Instance) {
+        for at in 0..self.instances[known.at()].targets.len() {
+            let ix = self.instances[known.at()].targets[at];
+            let target = &self.targets[ix.at()];
+            let Some(policy) = self.settings.campaigns.get(&target.row.id.campaign) else {
+                continue;
+            };
+            if target.row.state != TargetState::Pending {
+                continue;
+            }
+            let selected = policy.select.matches(instance);
+            let reason = if selected { refusal(policy, instance) } else { Some(Reason::Excluded) };
+            if let Some(reason) = reason {
+                self.skip(ix, reason);
+            }
         }
     }
 
-    /// A pending target whose instance the campaign no longer selects.
-    fn exclude_unselected(&mut self, known: InstanceIx, instance: &Instance) {
-        for ix in self.instances[known.at()].targets.clone() {
-            let target = &self.targets[ix.at()];
-            let policy = self.settings.campaigns.get(&target.row.id.campaign);
-            let selected = policy.is_none_or(|policy| policy.select.matches(instance));
-            if target.row.state == TargetState::Pending && !selected {
-                self.skip(ix, Reason::Excluded);
-            }
+    /// The groups of an instance's targets follow its tags and zones, or `max_unavailable` would
+    /// count by those that it once had (rule S5).
+    fn regroup(&mut self, known: InstanceIx, labels: &InstanceRow) {
+        for at in 0..self.instances[known.at()].targets.len() {
+            let ix = self.instances[known.at()].targets[at];
+            let campaign = self.targets[ix.at()].campaign;
+            let lane = self.lane_for(campaign, labels);
+            self.move_to_lane(ix, lane);
         }
     }
 

@@ -154,13 +154,7 @@ impl Engine {
         self.campaigns[ix.at()].detail.draining = true;
         self.touch_campaign(ix);
         self.record_campaign(ix, Fact::AbortOrdered);
-        let targets = self.campaigns[ix.at()].targets.clone();
-        for target in targets {
-            if self.targets[target.at()].row.state == TargetState::Pending {
-                self.end_target(target, TargetState::Cancelled, Reason::Aborted);
-                self.record_target(target, Fact::Cancelled { reason: Reason::Aborted });
-            }
-        }
+        self.cancel_pending(ix);
         self.mark_campaign(ix);
         let in_flight = self.campaigns[ix.at()].in_flight();
         changed(format!(

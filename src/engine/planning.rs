@@ -1,5 +1,6 @@
 //! Planning a campaign: which instances it brings up, in which order, in which waves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -130,7 +131,12 @@ impl Engine {
     /// What waits for approval is what will be done: another plan needs another approval.
     pub(super) fn void_changed_approval(&mut self, ix: CampaignIx) {
         let campaign = &self.campaigns[ix.at()];
-        if campaign.state != Some(CampaignState::AwaitingApproval) {
+        // A pause only hides that it waits.
+        let waits = match campaign.state {
+            Some(CampaignState::Paused) => campaign.detail.paused_from,
+            state => state,
+        };
+        if waits != Some(CampaignState::AwaitingApproval) {
             return;
         }
         let Some(policy) = self.settings.campaigns.get(&campaign.name) else { return };
@@ -301,7 +307,7 @@ impl Engine {
         ix
     }
 
-    fn lane_for(&mut self, campaign: CampaignIx, labels: &InstanceRow) -> LaneIx {
+    pub(super) fn lane_for(&mut self, campaign: CampaignIx, labels: &InstanceRow) -> LaneIx {
         let name = self.campaigns[campaign.at()].name.clone();
         let limits =
             self.settings.campaigns.get(&name).map(|policy| policy.max_unavailable.clone());
@@ -370,18 +376,21 @@ fn rank_of(seed: u64, project: &str, instance: &Instance) -> u64 {
     if instance.cache_mode == CacheMode::Single { rank | SINGLE_NODE_RANK } else { rank }
 }
 
-fn refusal(policy: &CampaignPolicy, instance: &Instance) -> Option<Reason> {
-    let untagged = policy.max_unavailable.iter().any(|limit| match &limit.per {
-        GroupKey::Tag(key) => {
-            limit.untagged == Untagged::Refuse && !instance.tags.contains_key(key)
-        }
+/// Whether one of the campaign's limits refuses instances without a tag, and this one lacks it.
+pub(super) fn lacks_tag(policy: &CampaignPolicy, tags: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+    policy.max_unavailable.iter().any(|limit| match &limit.per {
+        GroupKey::Tag(key) => limit.untagged == Untagged::Refuse && !tags.contains_key(key),
         GroupKey::Zone | GroupKey::Project => false,
-    });
+    })
+}
+
+/// Why an instance that is selected is never sent, as far as the list shows.
+pub(super) fn refusal(policy: &CampaignPolicy, instance: &Instance) -> Option<Reason> {
     if !instance.is_supported() {
         Some(Reason::Unsupported)
     } else if instance.cache_mode == CacheMode::Single && !policy.allow_single_node {
         Some(Reason::SingleNode)
-    } else if untagged {
+    } else if lacks_tag(policy, &instance.tags) {
         Some(Reason::Excluded)
     } else {
         None

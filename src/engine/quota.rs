@@ -14,6 +14,7 @@ use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
+use crate::model::classify::RETRY_AFTER_MAX;
 use crate::model::policy::Rate;
 use crate::model::{LearnedLimit, Millis, Steady, Wall};
 
@@ -84,17 +85,29 @@ impl Bucket {
         }
     }
 
-    pub(super) fn restore(rate: Rate, row: &BucketRow, offset: Millis, sharers: u32) -> Bucket {
-        let mut bucket = Bucket::new(rate);
+    /// The state as it was stored, in tokens of the rate that it was stored under; `set_rate` then
+    /// brings it to the file's. A row from a clock that was ahead waits no longer than any would.
+    pub(super) fn restore(
+        rate: Rate,
+        row: &BucketRow,
+        (now, offset): (Steady, Millis),
+        sharers: u32,
+    ) -> Bucket {
+        let mut bucket = Bucket::new(row.rate.unwrap_or(rate));
         bucket.sharers = sharers.max(1);
         let arrival_us = (row.arrival_us - offset.0 * 1_000).max(0).unsigned_abs();
         bucket.arrival.0.store(arrival_us * 1_000, Ordering::Relaxed);
-        bucket.paused_until = row.paused_until.map(|until| Steady(until.0 - offset.0));
-        bucket.learned =
-            row.learned.zip(row.learned_at).map(|(limit, at)| (limit, Steady(at.0 - offset.0)));
+        let latest_pause = now + RETRY_AFTER_MAX;
+        bucket.paused_until =
+            row.paused_until.map(|until| Steady(until.0 - offset.0).min(latest_pause));
+        let learned = row.learned.zip(row.learned_at);
+        bucket.learned = learned.map(|(limit, at)| (limit, Steady(at.0 - offset.0).min(now)));
         // The stored arrival is in the learned rate's terms already: nothing is converted.
-        let rate = bucket.rate();
-        bucket.limit_to(rate);
+        let stored_rate = bucket.rate();
+        bucket.limit_to(stored_rate);
+        let emptied = ns(now) + bucket.interval_ns() * u64::from(stored_rate.burst);
+        bucket.arrival.0.fetch_min(emptied, Ordering::Relaxed);
+        bucket.set_rate(now, rate);
         bucket
     }
 
@@ -103,6 +116,7 @@ impl Bucket {
         // Rounded up: a restart may wait a microsecond longer, never shorter.
         let arrival_us = self.arrival.0.load(Ordering::Relaxed).div_ceil(1_000);
         BucketRow {
+            rate: Some(self.configured),
             arrival_us: arrival_us.cast_signed() + offset.0 * 1_000,
             paused_until: self.paused_until.map(wall),
             learned: self.learned.map(|(limit, _)| limit),
@@ -294,7 +308,7 @@ mod tests {
         let now = Steady(1_000_000);
         assert_eq!((0..9).filter(|_| bucket.draw(now)).count(), 5);
         let row = bucket.row(Millis(500));
-        let mut again = Bucket::restore(RATE, &row, Millis(500), 1);
+        let mut again = Bucket::restore(RATE, &row, (now, Millis(500)), 1);
         assert!(!again.draw(now + Millis(2_990)));
         assert!(again.draw(now + Millis(3_001)));
         assert!(!again.draw(now + Millis(3_002)));
@@ -321,7 +335,7 @@ mod tests {
         bucket.learn(now, limit, 1);
         let before = drain(&mut bucket, now.0, now.0 + 1_000);
         assert!(before > 1);
-        let mut again = Bucket::restore(fast, &bucket.row(Millis::ZERO), Millis::ZERO, 1);
+        let mut again = Bucket::restore(fast, &bucket.row(Millis::ZERO), (now, Millis::ZERO), 1);
         assert_eq!(drain(&mut again, now.0 + 1_000, now.0 + 2_000), 0);
     }
 

@@ -113,6 +113,13 @@ impl Ready {
         ix
     }
 
+    /// One member of the lane is in another now, or is counted twice.
+    pub(super) fn leave(&mut self, lane: LaneIx) {
+        for group in self.lanes[lane.at()].iter() {
+            self.groups[group.at()].members -= 1;
+        }
+    }
+
     /// The first group of the lane that has no room.
     pub(super) fn full_group(&self, lane: LaneIx) -> Option<&Group> {
         let groups = self.lanes[lane.at()].iter();

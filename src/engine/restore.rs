@@ -8,10 +8,12 @@ use crate::model::{InstanceId, ProjectName};
 
 use super::Engine;
 use super::index::{CampaignIx, TargetIx};
+use super::planning::lacks_tag;
 use super::quota::Bucket;
 use super::rows::{
     BucketRow, CampaignRow, CredentialRow, InstanceRow, ProjectRow, Rows, TargetRow,
 };
+use super::state::{Reason, TargetState};
 use super::tables::{Circuit, WaveCounts};
 use crate::model::{CacheMode, Millis};
 
@@ -41,6 +43,7 @@ impl Engine {
         let mut targets = rows.targets;
         targets
             .sort_by(|a, b| (&a.id.campaign, a.rank, &a.id).cmp(&(&b.id.campaign, b.rank, &b.id)));
+        let mut unwanted = Vec::new();
         self.targets.reserve_exact(targets.len());
         self.instances.reserve_exact(targets.len());
         for mut row in targets {
@@ -51,7 +54,10 @@ impl Engine {
             let project = self.enter_project(&row.id.project);
             self.size_waves(campaign, row.wave);
             let instance = self.know_instance(project, &labels);
-            self.enter_target(campaign, project, instance, row, &labels);
+            let ix = self.enter_target(campaign, project, instance, row, &labels);
+            if self.is_unwanted(ix, &labels) {
+                unwanted.push(ix);
+            }
         }
         for attempt in rows.attempts {
             if let Some(ix) = self.find_target(&attempt.id.target) {
@@ -62,9 +68,24 @@ impl Engine {
         for at in 0..self.targets.len() as u32 {
             self.requeue(TargetIx(at));
         }
+        // The file may select otherwise than when the plan was made (rule S10).
+        for ix in unwanted {
+            self.skip(ix, Reason::Excluded);
+        }
         for at in 0..self.campaigns.len() as u32 {
             self.record_missed_windows(CampaignIx(at));
         }
+    }
+
+    /// A pending target that its campaign, as the file has it now, does not take, judged by what the
+    /// last sweep showed.
+    fn is_unwanted(&self, ix: TargetIx, labels: &InstanceRow) -> bool {
+        let row = &self.targets[ix.at()].row;
+        let policy = self.settings.campaigns.get(&row.id.campaign);
+        row.state == TargetState::Pending
+            && policy.is_some_and(|policy| {
+                !policy.select.takes(&labels.labels()) || lacks_tag(policy, &labels.tags)
+            })
     }
 
     fn load_credential(&mut self, row: CredentialRow) {
@@ -87,7 +108,7 @@ impl Engine {
         if let Some((starts, reads)) = rates {
             let restored = |rate, row: &BucketRow| {
                 let sharers = self.bound_by(ix, row.learned).len() as u32;
-                Bucket::restore(rate, row, offset, sharers)
+                Bucket::restore(rate, row, (now, offset), sharers)
             };
             let starts = restored(starts, &row.detail.starts);
             let reads = restored(reads, &row.detail.reads);
@@ -102,6 +123,9 @@ impl Engine {
         project.detail = row.detail;
         if let Some(circuit) = circuit {
             project.circuit = circuit;
+        }
+        if let Some(Circuit::Open { until }) = circuit {
+            self.wake_project(ix, until);
         }
     }
 

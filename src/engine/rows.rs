@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::policy::Wave;
+use crate::model::policy::{Labels, Rate, Wave};
 use crate::model::{
     AttemptId, CacheMode, CampaignName, CredentialName, Instance, InstanceId, LearnedLimit, Millis,
     ProjectName, TargetId, TaskId, UpgradeBody, Versions, Wall,
@@ -75,6 +75,16 @@ impl InstanceRow {
             zones: instance.zones.clone(),
             cache_mode: instance.cache_mode,
             engine_version: instance.engine_version.clone(),
+        }
+    }
+
+    /// What a campaign's selection looks at.
+    pub fn labels(&self) -> Labels<'_> {
+        Labels {
+            id: &self.instance,
+            name: &self.name,
+            engine_version: &self.engine_version,
+            tags: &self.tags,
         }
     }
 }
@@ -351,6 +361,8 @@ impl ProjectDetail {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BucketRow {
+    /// The file's rate when it was stored: what a token was.
+    pub rate: Option<Rate>,
     /// Theoretical arrival time of the cell-rate algorithm, in wall microseconds.
     pub arrival_us: i64,
     /// A 429's pause.

@@ -8,10 +8,10 @@ use crate::model::policy::Rate;
 use crate::model::{CampaignName, CredentialName, Millis, ProjectName, Settings};
 
 use super::Engine;
-use super::index::{CampaignIx, CredentialIx, ProjectIx};
+use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
 use super::quota::Bucket;
 use super::rows::{CampaignDetail, ProjectDetail};
-use super::state::{PauseCause, TargetState};
+use super::state::{PauseCause, Reason, TargetState};
 use super::tables::{
     Campaign, CampaignCalendar, Circuit, Credential, Project, Renewal, WatchState,
 };
@@ -83,6 +83,9 @@ impl Engine {
             if !in_file && !campaign.is_over() {
                 self.pause(ix, PauseCause::Removed, &[]);
             }
+            if in_file {
+                self.exclude_left_projects(ix);
+            }
             self.void_changed_approval(ix);
             // The budget may be another one; and after a restart nothing has judged it yet.
             self.campaigns[ix.at()].budget_dirty = true;
@@ -94,6 +97,21 @@ impl Engine {
                 self.projects[at as usize].is_swept_by_us = false;
                 self.sweep_soon(ProjectIx(at));
             }
+        }
+    }
+
+    /// Pending targets in projects that the file no longer gives the campaign: none of its windows
+    /// would ever open for them.
+    fn exclude_left_projects(&mut self, ix: CampaignIx) {
+        let campaign = &self.campaigns[ix.at()];
+        let left = |ix: &TargetIx| {
+            let target = &self.targets[ix.at()];
+            target.row.state == TargetState::Pending
+                && !campaign.calendars.contains_key(&target.project)
+        };
+        let left: Vec<TargetIx> = campaign.targets.iter().copied().filter(left).collect();
+        for target in left {
+            self.skip(target, Reason::Excluded);
         }
     }
 

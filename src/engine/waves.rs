@@ -4,9 +4,9 @@ use crate::model::Millis;
 
 use super::Engine;
 use super::event::Fact;
-use super::index::{CampaignIx, TargetIx};
+use super::index::{CampaignIx, LaneIx, TargetIx};
 use super::ready::QueueKey;
-use super::state::{CampaignState, PauseCause};
+use super::state::{CampaignState, PauseCause, Reason, TargetState};
 
 impl Engine {
     /// Ends, bakes and opens waves as far as their targets allow.
@@ -113,6 +113,30 @@ impl Engine {
         self.mark_campaign(campaign);
     }
 
+    /// Puts a target into the lane of other groups; what it occupies, it occupies there.
+    pub(super) fn move_to_lane(&mut self, ix: TargetIx, lane: LaneIx) {
+        let target = &self.targets[ix.at()];
+        let (campaign, before, rank) = (target.campaign, target.lane, target.row.rank);
+        let key = QueueKey { project: target.project, wave: target.row.wave };
+        let (is_queued, occupies) = (target.is_queued, target.tally().occupies);
+        let ready = &mut self.campaigns[campaign.at()].ready;
+        ready.leave(before);
+        if lane == before {
+            return;
+        }
+        if is_queued {
+            ready.remove(key, before, rank, ix);
+            ready.insert(key, lane, rank, ix);
+        }
+        if occupies {
+            ready.release(before);
+            ready.occupy(lane);
+        }
+        self.targets[ix.at()].lane = lane;
+        self.mark_campaign(campaign);
+        self.mark_projects_of(campaign);
+    }
+
     fn complete(&mut self, ix: CampaignIx) {
         let failed = self.campaigns[ix.at()].waves.iter().any(|wave| wave.failed > 0);
         let campaign = &mut self.campaigns[ix.at()];
@@ -122,7 +146,22 @@ impl Engine {
         self.record_campaign(ix, Fact::Completed { with_failures: failed });
     }
 
+    /// Those that waited when the abort was ordered, and those that have come back since: an answer
+    /// or a look may find that nothing was started.
+    pub(super) fn cancel_pending(&mut self, ix: CampaignIx) {
+        if self.campaigns[ix.at()].count(TargetState::Pending) == 0 {
+            return;
+        }
+        for target in self.campaigns[ix.at()].targets.clone() {
+            if self.targets[target.at()].row.state == TargetState::Pending {
+                self.end_target(target, TargetState::Cancelled, Reason::Aborted);
+                self.record_target(target, Fact::Cancelled { reason: Reason::Aborted });
+            }
+        }
+    }
+
     fn end_drained(&mut self, ix: CampaignIx) {
+        self.cancel_pending(ix);
         let campaign = &mut self.campaigns[ix.at()];
         if campaign.in_flight() > 0 || campaign.is_over() {
             return;

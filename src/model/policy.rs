@@ -124,16 +124,35 @@ impl PartialEq for Glob {
     }
 }
 
+/// What a selection looks at, of an instance or of what the store knows of one.
+#[derive(Debug)]
+pub struct Labels<'a> {
+    pub id: &'a super::InstanceId,
+    pub name: &'a str,
+    pub engine_version: &'a str,
+    pub tags: &'a BTreeMap<Arc<str>, Arc<str>>,
+}
+
 impl Select {
     pub fn matches(&self, instance: &super::Instance) -> bool {
-        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matcher.is_match(&*instance.name));
+        self.takes(&Labels {
+            id: &instance.id,
+            name: &instance.name,
+            engine_version: &instance.engine_version,
+            tags: &instance.tags,
+        })
+    }
+
+    /// Whether an instance with these labels is selected.
+    pub fn takes(&self, labels: &Labels<'_>) -> bool {
+        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matcher.is_match(labels.name));
         (self.names.is_empty() || any(&self.names))
             && !any(&self.not_names)
-            && (self.ids.is_empty() || self.ids.iter().any(|id| **id == *instance.id.0))
+            && (self.ids.is_empty() || self.ids.iter().any(|id| **id == *labels.id.0))
             && (self.engine_versions.is_empty()
-                || self.engine_versions.contains(&instance.engine_version))
+                || self.engine_versions.iter().any(|version| **version == *labels.engine_version))
             && self.tags.iter().all(|(key, values)| {
-                instance.tags.get(key).is_some_and(|value| values.contains(value))
+                labels.tags.get(key).is_some_and(|value| values.contains(value))
             })
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::time;
 use refit::engine::rows::WatchStrategy;
 use refit::engine::{Fact, TargetState};
+use refit::model::calendar::Rule;
 use refit::model::policy::{GroupKey, GroupLimit, Rate, Untagged};
 use refit::model::{Millis, Wall};
 use refit::rehearse::Act;
-use refit::sim::world::{CallFilter, CallKind, Decision, Script, Step};
+use refit::sim::world::{CallFilter, CallKind, Change, ChangeSpec, Decision, Script, Step};
 
 use crate::engine_scene::{Draft, Scene};
 
@@ -172,4 +174,34 @@ fn learned_watch_strategies_take_the_cheapest_read_that_works() {
     assert_eq!(watched_by(&["task_centre=other_id"]), WatchStrategy::InstanceList);
     let blind = ["task_centre=absent", "service_task=never"];
     assert_eq!(watched_by(&blind), WatchStrategy::PerInstance);
+}
+
+/// Rule S5: the group is that of the tags that the last sweep showed.
+#[test]
+fn max_unavailable_by_tag_follows_a_tag_that_changes_after_planning() {
+    let mut scene = Scene::new(2, |draft| {
+        draft.campaign().max_unavailable = vec![GroupLimit {
+            per: GroupKey::Tag("app".into()),
+            limit: 1,
+            untagged: Untagged::Alone,
+        }];
+        for (instance, app) in draft.instances.iter_mut().zip(["x", "y"]) {
+            instance.tags = [("app".into(), app.into())].into();
+        }
+        draft.instances[1].changes.push(ChangeSpec {
+            what: Change::Retagged,
+            after: Some("10m".parse().unwrap()),
+            after_shows: None,
+            takes: None,
+        });
+        // Late enough for a second sweep to show it.
+        let window = draft.settings.windows.get_mut(&"nightly".into()).unwrap();
+        let Rule::Weekly { start, .. } = &mut window.rule else { unreachable!() };
+        *start = time(3, 0, 0, 0);
+    });
+    scene.run();
+    scene.expect_sound();
+    let intents = scene.intents();
+    assert_eq!(intents.len(), 2);
+    assert!(intents[1] - intents[0] > Millis::from_mins(5), "both of app x at once");
 }

@@ -42,6 +42,7 @@ mod engine_holds;
 mod engine_limits;
 mod engine_orders;
 mod engine_plan;
+mod engine_restart;
 mod engine_scene;
 mod engine_submission;
 mod engine_sweeps;

@@ -13,7 +13,7 @@ use refit::engine::rows::{
 };
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Changes, Reason, Rows, Scope, TargetState};
-use refit::model::policy::{Wave, WaveSize};
+use refit::model::policy::{Rate, Wave, WaveSize};
 use refit::model::{
     AttemptId, CacheMode, LearnedLimit, LimitScope, Millis, PartVersion, TargetId, TaskId,
     UpgradeBody, Versions, Wall,
@@ -220,10 +220,20 @@ fn project() -> impl Strategy<Value = ProjectRow> {
         limit,
         per: Millis(per),
     });
-    let bucket =
-        (any::<i64>(), of(wall()), of(limit)).prop_map(|(arrival_us, paused_until, learned)| {
-            BucketRow { arrival_us, paused_until, learned, learned_at: paused_until }
-        });
+    let rate = (any::<u32>(), any::<i64>(), any::<u32>()).prop_map(|(events, per, burst)| Rate {
+        events,
+        per: Millis(per),
+        burst,
+    });
+    let bucket = (of(rate), any::<i64>(), of(wall()), of(limit)).prop_map(
+        |(rate, arrival_us, paused_until, learned)| BucketRow {
+            rate,
+            arrival_us,
+            paused_until,
+            learned,
+            learned_at: paused_until,
+        },
+    );
     (name(), bucket, of(text()), of(wall()), any::<u64>()).prop_map(
         |(name, starts, stopped, backoff_until, sweeps)| ProjectRow {
             name: name.into(),

@@ -243,6 +243,11 @@ impl World {
             Change::Released => {
                 instance.engine.latest = format!("{}+", instance.engine.latest).into();
             }
+            Change::Retagged => {
+                let first = self.projects[place.project].instances.first();
+                let tags = first.map(|first| first.base.tags.clone()).unwrap_or_default();
+                self.instance_mut(place).base.tags = tags;
+            }
         }
     }
 

@@ -249,6 +249,8 @@ pub enum Change {
     Busy,
     /// The cloud offers a newer version.
     Released,
+    /// It serves another team from now on: it bears the tags of its project's first instance.
+    Retagged,
 }
 
 impl WorldSpec {

@@ -28,6 +28,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         Just(Change::FinishedByOther),
         Just(Change::Busy),
         Just(Change::Released),
+        Just(Change::Retagged),
     ];
     let act = prop_oneof![
         6 => (instance.clone(), any::<bool>(), any::<bool>())
