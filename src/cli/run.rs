@@ -80,6 +80,10 @@ async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failu
         let failure = Failure::new(exit, "the daemon cannot start").because(&error);
         match &error {
             DaemonError::Store(error) => failure.next(store_remedy(error)),
+            DaemonError::Orphans(left) => failure.next(format!(
+                "put [projects.{}] back as it was until refit status shows none in flight",
+                left.project
+            )),
             _ => failure,
         }
     })?;

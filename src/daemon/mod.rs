@@ -32,7 +32,7 @@ use crate::clock::{self, Clock};
 use crate::cloud::{Cloud, CloudError};
 use crate::config::{self, Config, Loaded};
 use crate::engine::input::{Ownership, StoreHealth};
-use crate::engine::{Gate, Status};
+use crate::engine::{self, Gate, Orphans, Status};
 use crate::failpoint::{self, Point};
 use crate::model::Settings;
 use crate::store::{CommitError, SettingsRecord, Store, StoreError};
@@ -88,6 +88,9 @@ pub enum DaemonError {
     /// A stop ran out of time with answers in memory; they stand in the log.
     #[error("the store could not be written until the end of the stop")]
     NotStored,
+    /// The file would lose sight of upgrades in flight.
+    #[error("{0}")]
+    Orphans(Orphans),
     /// A certificate, proxy or address cannot be used.
     #[error("the cloud cannot be reached as configured")]
     Cloud(#[source] CloudError),
@@ -109,7 +112,7 @@ impl DaemonError {
         match self {
             DaemonError::Store(error) => error.exit_code(),
             DaemonError::Untrusted(_) | DaemonError::NotStored => 74,
-            DaemonError::Cloud(_) => 78,
+            DaemonError::Cloud(_) | DaemonError::Orphans(_) => 78,
             DaemonError::Start { .. } | DaemonError::CommitterGone => 70,
         }
     }
@@ -144,6 +147,11 @@ impl Daemon {
         failpoint::hit(Point::RestoreBegins);
         store.record_settings(&record(&options.loaded)).await?;
         let rows = store.load().await?;
+        if let Some(left) =
+            engine::orphans(&rows, &options.loaded.config.settings).into_iter().next()
+        {
+            return Err(DaemonError::Orphans(left));
+        }
         let cloud = reach(config).map_err(DaemonError::Cloud)?;
         let engine = CheckedEngine::restore(rows, options.seed.unwrap_or_else(random));
         let notifier = Notifier::start().map_err(|error| start("notifier", error))?;

@@ -165,6 +165,11 @@ impl Engine {
         if has_reads && self.credential_has_room(ix) && !self.wakes_by(ix, next_read) {
             return Some("reads wait for a token, and nobody awaits it");
         }
+        if let Circuit::Open { until } = project.circuit
+            && !self.wakes_by(ix, until)
+        {
+            return Some("its circuit is open, and nobody awaits the end");
+        }
         let credential = &self.credentials[project.credential.at()];
         let may_start = self.project_gate(ix).is_ok()
             && self.process_gate().is_ok()

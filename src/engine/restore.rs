@@ -11,7 +11,7 @@ use super::index::{CampaignIx, TargetIx};
 use super::planning::lacks_tag;
 use super::quota::Bucket;
 use super::rows::{
-    BucketRow, CampaignRow, CredentialRow, InstanceRow, ProjectRow, Rows, TargetRow,
+    BucketRow, CampaignRow, CredentialRow, InstanceRow, ProjectDetail, ProjectRow, Rows, TargetRow,
 };
 use super::state::{Reason, TargetState};
 use super::tables::{Circuit, WaveCounts};
@@ -120,7 +120,10 @@ impl Engine {
             row.detail.circuit_until.map(|at| Circuit::Open { until: self.steady_at(at) });
         let project = &mut self.projects[ix.at()];
         project.sweep_due = swept.map_or(now, |at| at + SWEEP_EVERY);
-        project.detail = row.detail;
+        project.detail = ProjectDetail {
+            cloud_id: policy.map(|policy| policy.project_id.clone()).or(row.detail.cloud_id),
+            ..row.detail
+        };
         if let Some(circuit) = circuit {
             project.circuit = circuit;
         }

@@ -313,6 +313,8 @@ pub struct ProjectRow {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProjectDetail {
+    /// The cloud's id of the project: under another, its attempts would be looked for in vain.
+    pub cloud_id: Option<Arc<str>>,
     pub starts: BucketRow,
     pub reads: BucketRow,
     /// Why nothing starts here until `refit resume --project`.

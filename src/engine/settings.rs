@@ -44,6 +44,7 @@ impl Engine {
             let now = self.now;
             let project = &mut self.projects[ix.at()];
             project.credential = credential;
+            project.detail.cloud_id = Some(policy.project_id.clone());
             project.starts.set_rate(now, policy.upgrade_rate);
             project.reads.set_rate(now, policy.read_rate);
         }

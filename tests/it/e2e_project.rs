@@ -2,7 +2,7 @@
 
 use refit::engine::{HoldKind, TargetState};
 use refit::model::Millis;
-use refit::sim::world::{CallKind, Capability};
+use refit::sim::world::{CallKind, Capability, SpanRange};
 
 use crate::e2e::{Setup, Site};
 
@@ -96,4 +96,32 @@ async fn a_project_without_the_call_is_stopped_and_the_others_go_on() {
         assert!(to_other.count() < 8, "{capability:?}");
         site.judge().await;
     }
+}
+
+/// Rule S1: its attempts would be looked for in vain, and be sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_changes_with_an_upgrade_in_flight_keeps_the_daemon_from_starting() {
+    let mut setup = Setup::fleet(1);
+    setup.world.takes = SpanRange { least: Millis::from_secs(4), most: Millis::from_secs(4) };
+    let site = Site::new(setup).await;
+    let mut daemon = site.start();
+    site.until_status(&mut daemon, "it is running", |status| {
+        status
+            .campaigns
+            .first()
+            .is_some_and(|each| each.counts.get(&TargetState::Running) == Some(&1))
+    })
+    .await;
+    daemon.kill();
+    daemon.ended().await;
+    let asked = site.cloud.requests().len();
+    let path = "projects.fleet.project_id";
+    let before = site.set(path, &format!("{:?}", "2".repeat(32)));
+    let mut refused = site.start();
+    assert_eq!(refused.exit_code().await, 78, "{}", refused.log());
+    assert!(refused.log().contains("put [projects.fleet] back"), "{}", refused.log());
+    assert_eq!(site.cloud.requests().len(), asked);
+    site.set(path, &before);
+    site.run_to_verdict().await;
+    assert_eq!((site.cloud.posts().len(), site.cloud.applied()), (1, 1));
 }

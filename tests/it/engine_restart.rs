@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use refit::engine::order::{ResumeScope, Verdict};
-use refit::engine::{CampaignState, Command, Fact, Reason, TargetState};
+use refit::engine::{CampaignState, Command, Fact, Reason, TargetState, orphans};
 use refit::model::policy::{Glob, Membership, Rate, Start};
 use refit::model::{Millis, Settings};
 use refit::rehearse::Act;
@@ -158,4 +158,34 @@ fn an_aborted_campaign_leaves_nothing_pending() {
         assert_eq!(scene.state("cache-0"), TargetState::Cancelled, "{falls_back:?}");
         assert_eq!(campaign_state(&scene), CampaignState::Aborted, "{falls_back:?}");
     }
+}
+
+/// Rule S1: whoever looks for an attempt finds it by its project.
+#[test]
+fn a_project_with_an_upgrade_in_flight_cannot_leave_or_change_its_name_or_id() {
+    let mut scene = Scene::new(2, |draft| draft.script(&[Decision::ApplyThen500]));
+    let before = orphans(&scene.host.store().rows(), scene.host.settings());
+    assert_eq!(before, []);
+    scene.run_to(|fact| matches!(fact, Fact::BecameUncertain { .. }));
+    let rows = scene.host.store().rows();
+    assert_eq!(orphans(&rows, scene.host.settings()), []);
+    let told = |edit: fn(&mut Settings)| {
+        let mut settings = scene.host.settings().clone();
+        edit(&mut settings);
+        let orphans = orphans(&rows, &settings);
+        orphans.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let renamed = told(|settings| {
+        let policy = settings.projects.remove(&"p".into()).unwrap();
+        settings.projects.insert("singapore".into(), policy);
+    });
+    assert!(renamed.contains("project p (c/p/") && renamed.contains("no longer has"), "{renamed}");
+    let moved = told(|settings| {
+        settings.projects.get_mut(&"p".into()).unwrap().project_id = "2".repeat(32).into();
+    });
+    assert!(moved.contains("sent under project_id 0000"), "{moved}");
+    scene.run();
+    let mut settings = scene.host.settings().clone();
+    settings.projects.clear();
+    assert_eq!(orphans(&scene.host.store().rows(), &settings), [], "nothing is in flight any more");
 }

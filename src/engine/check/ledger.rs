@@ -199,8 +199,8 @@ impl Checker {
             Fact::Aborted => {
                 facts.draining = false;
                 facts.causes.clear();
-                if facts.tally.in_flight > 0 {
-                    let detail = format!("{name} aborted with work in flight");
+                if facts.tally.waves.values().any(|wave| wave.unfinished > 0) {
+                    let detail = format!("{name} aborted before all its targets ended");
                     self.violate(Rule::S11, event.seq, detail);
                 }
             }
