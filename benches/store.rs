@@ -1,4 +1,4 @@
-//! Durable units per second in batches of 1, 10, 100 and 200 (design: one commit).
+//! Durable units per second in batches of 1, 10, 100 and 200 (docs/decisions.md: one commit).
 //!
 //! A unit is a typical step: an intent or an answer, so one event, one target, one attempt, one
 //! project and one piece of evidence. Run on the disk that the store will be on:

@@ -3,7 +3,8 @@
 //! Tokens and agency keys are cached and renewed by one fetch at a time, ahead of their end, so
 //! that an issuer that is down for a while is not noticed. A renewal that the cloud's refusal
 //! asked for is made once: what it brought, refused again before it was ever accepted, is not
-//! renewable (design: from POST to proof). A refused password is not tried again by itself.
+//! renewable (docs/decisions.md: from POST to proof). A refused password is not tried again by
+//! itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The DCS and IAM client: one call in, one class out (design: from POST to proof).
+//! The DCS and IAM client: one call in, one class out (docs/decisions.md: from POST to proof).
 //!
 //! It never repeats a request by itself, never follows a redirect and never decides: the engine
 //! paces, retries and stops. An upgrade is sent at most once per call of [`Cloud::submit`], after

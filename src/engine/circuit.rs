@@ -10,7 +10,7 @@ use super::event::Fact;
 use super::index::ProjectIx;
 use super::tables::Circuit;
 
-/// Unclear answers in a row that open the circuit (design: from POST to proof).
+/// Unclear answers in a row that open the circuit (docs/decisions.md: from POST to proof).
 const UNCLEAR_RUN: u32 = 3;
 
 /// Instances in a row answered 403 that stop the project.

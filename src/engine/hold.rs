@@ -1,4 +1,5 @@
-//! Why a target is not moving: exactly one typed reason, the first that applies (design: holds).
+//! Why a target is not moving: exactly one typed reason, the first that applies
+//! (docs/decisions.md: holds).
 //! Here is what a hold is; `holds` finds the one that applies.
 
 use serde::{Deserialize, Serialize};

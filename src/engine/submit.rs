@@ -17,7 +17,7 @@ use super::state::{Reason, TargetState};
 const BACKOFF_FLOOR: Millis = Millis::from_secs(1);
 
 /// A sent request is over after its ticket's life and its timeout; looks count from there when no
-/// answer was seen (design: from POST to proof).
+/// answer was seen (docs/decisions.md: from POST to proof).
 const TICKET_LASTS: Millis = Millis::from_secs(5);
 
 impl Engine {

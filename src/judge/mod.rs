@@ -1,5 +1,5 @@
 //! The rules judged from outside: the cloud's log joined with the store, the settings and every
-//! output (design: how it is proved).
+//! output (docs/decisions.md: how it is proved).
 //!
 //! Nothing here trusts the engine: it asks what the cloud received, what the store says and
 //! whether both fit the rules. A rule without evidence is *not judged*, never *held*.

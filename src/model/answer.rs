@@ -1,4 +1,5 @@
-//! What an answer of the cloud means: one closed class per reaction (design: from POST to proof).
+//! What an answer of the cloud means: one closed class per reaction
+//! (docs/decisions.md: from POST to proof).
 //!
 //! The cloud client builds these from HTTP; the engine never sees a status line. The HTTP status
 //! decides before the error code does.

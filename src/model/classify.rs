@@ -1,7 +1,7 @@
 //! From an HTTP status and an error code to the class that Refit reacts to.
 //!
 //! The status decides before the code: a 5xx or 408 to the upgrade POST proves nothing, whatever
-//! its body says (API facts, section 5; design: from POST to proof). Only an error status comes
+//! its body says (API facts, section 5). Only an error status comes
 //! here; what a 2xx holds is the client's to read.
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Draws without a stream: a keyed hash of what is drawn for.
 //!
 //! The same seed, purpose, id and number give the same draw in every process, so a restart draws
-//! what the first run drew, and one extra draw changes no other (design: randomness and ids).
+//! what the first run drew, and one extra draw changes no other (docs/decisions.md: draws).
 
 use sha2::{Digest, Sha256};
 

@@ -22,7 +22,7 @@ pub struct Instance {
     pub spec_code: Arc<str>,
     pub tags: BTreeMap<Arc<str>, Arc<str>>,
     pub zones: Vec<Arc<str>>,
-    /// An upgrade task exists; whether minor upgrades set it is unknown (API facts, section 8 no. 1).
+    /// An upgrade task exists; whether minor upgrades set it is unknown (API facts, 8 no. 1).
     pub service_upgrade: bool,
     pub service_task_id: Option<TaskId>,
     pub current_task: CurrentTask,

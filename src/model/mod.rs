@@ -1,4 +1,4 @@
-//! Values that every other part shares: ids, instants, instances, versions, answers, windows, policy.
+//! Values that all other parts share: ids, instants, instances, versions, answers, windows, policy.
 //!
 //! Nothing here has behaviour over time: no clock, no I/O, no randomness. What the cloud said and
 //! what the operator wrote meet in these types, so that the engine needs neither.

@@ -21,7 +21,7 @@ use crate::sim::world::World;
 /// A clean stop ends within this (rule L2).
 const STOP_WITHIN: Millis = Millis::from_secs(45);
 
-/// Two samples of the clock are this far apart (design: time).
+/// Two samples of the clock are this far apart (docs/decisions.md: time).
 const CLOCK_SAMPLES_APART: Millis = Millis::from_secs(10);
 
 /// So many problems are kept; one is already too many.

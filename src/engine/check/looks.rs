@@ -9,7 +9,7 @@ use crate::engine::rows::AttemptRow;
 use crate::model::task::OTHER_TASK_NAMES;
 use crate::model::{Millis, Part, Steady, TargetId, Task};
 
-/// Clean looks that prove that nothing happened (design: from POST to proof).
+/// Clean looks that prove that nothing happened (docs/decisions.md: from POST to proof).
 const CLEAN_LOOKS: usize = 3;
 
 impl Checker {

@@ -48,7 +48,7 @@ use facts::{
 /// So many violations are kept; one is already too many.
 const VIOLATIONS_MAX: usize = 1_000;
 
-/// The rules that can be judged from a step (design: the rules).
+/// The rules that can be judged from a step (`src/ARCHITECTURE.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     S1,

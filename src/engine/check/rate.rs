@@ -9,10 +9,10 @@ use crate::engine::event::Quota;
 use crate::model::policy::Rate;
 use crate::model::{LearnedLimit, LimitScope, Millis, ProjectName, Steady};
 
-/// Of a stated limit Refit may use so much, in per cent (design: quotas).
+/// Of a stated limit Refit may use so much, in per cent (docs/decisions.md: quotas).
 const LEARNED_PERCENT: i64 = 80;
 
-/// A learned limit is forgotten after this (design: quotas).
+/// A learned limit is forgotten after this (docs/decisions.md: quotas).
 const LEARNED_FOR: Millis = Millis::from_hours(24);
 
 /// No Retry-After binds for longer (rule S3).

@@ -2,7 +2,7 @@
 //!
 //! A window is local time with a zone and an elapsed duration; an occurrence is one concrete
 //! `[open, close)` of it. A campaign's occurrences are united and its freezes subtracted; the
-//! cutoff counts from the end of the result (design: windows).
+//! cutoff counts from the end of the result (docs/decisions.md: windows).
 //!
 //! Every rule, cron included, is searched in local time without a zone, and one function turns a
 //! local start into an instant. So all rules agree on what a clock change does: a start inside a
