@@ -1,8 +1,9 @@
-//! What stands between the daemon and harm: the FREEZE file, systemd's watchdog, a log nobody reads.
+//! What stands between the daemon and harm: the FREEZE file, systemd's watchdog, a deaf log, a full
+//! disk, a stepped clock.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::net::UnixDatagram;
 use tokio::process::Command;
 
@@ -35,6 +36,9 @@ async fn the_state_directory_is_a_place_for_the_freeze_file_too() {
     std::fs::write(state.join("FREEZE"), "").unwrap();
     let mut daemon = site.run_with(|command| command.env("STATE_DIRECTORY", &state)).await;
     daemon.says("planned").await;
+    let (_, status) = site.ask("GET", "/v1/status", "").await;
+    assert!(status["doubts"].to_string().contains("FREEZE"), "{status}");
+    assert_eq!(status["campaigns"][0]["hold"]["kind"], "frozen");
     daemon.stop().await;
     assert_eq!(site.upgrades().len(), 0);
 }
@@ -113,57 +117,48 @@ async fn a_store_that_is_swapped_under_the_daemon_ends_it_with_74() {
     assert_eq!(daemon.ended().await.code(), Some(74), "{:#?}", daemon.said);
 }
 
-/// The daemon in a mount namespace of its own, its store on a disk of two MiB, frozen.
-fn on_a_small_disk(site: &Site) -> Daemon {
-    let disk = site.path("disk");
-    std::fs::create_dir(&disk).unwrap();
-    let script = r#"mount -t tmpfs -o size=2m refit-test "$0" && touch "$0/FREEZE" && exec "$@""#;
-    let mut command = Command::new("unshare");
+/// The daemon with the signal ignored that a write beyond the limit of `let_files_grow` would
+/// bring: such a write fails instead.
+fn on_a_disk_that_may_fill(site: &Site) -> Daemon {
+    let mut command = Command::new("/bin/sh");
     command
-        .args(["--map-root-user", "--mount", "--", "/bin/sh", "-c", script])
-        .arg(&disk)
-        .arg(env!("CARGO_BIN_EXE_refit"))
+        .args(["-c", r#"trap '' XFSZ; exec "$@""#, "sh", env!("CARGO_BIN_EXE_refit")])
         .args(["run", "--log-format", "json", "--config"])
         .arg(site.config());
-    let mut command = with_secrets(command);
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    Daemon::spawn(command)
+    Daemon::spawn(with_secrets(command))
+}
+
+/// From now on every write of the daemon to a file fails (or none does any more), as on a full
+/// disk. Needs no privilege, unlike a small disk of its own.
+fn let_files_grow(daemon: &Daemon, may: bool) {
+    let pid = Pid::from_raw(daemon.child.id().unwrap().cast_signed());
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let current = if may { maximum } else { Some(0) };
+    prlimit(pid, Resource::Fsize, Rlimit { current, maximum }).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_starts_nothing_and_heals_by_itself() {
-    let site = Site::new(Wishes { store: "disk/refit.db", ..Wishes::default() }).await;
-    let mut daemon = on_a_small_disk(&site);
+    let site = Site::new(Wishes::default()).await;
+    std::fs::write(site.path("FREEZE"), "").unwrap();
+    let mut daemon = on_a_disk_that_may_fill(&site);
     daemon.says("planned").await;
     let address = daemon.listens_on();
-    // The same place, as seen from within the namespace.
-    let root = PathBuf::from(format!("/proc/{}/root", daemon.child.id().unwrap()));
-    let disk = root.join(site.path("disk").strip_prefix("/").unwrap());
-    let ballast = disk.join("ballast");
-    fill(&ballast);
+    let_files_grow(&daemon, false);
 
-    std::fs::remove_file(disk.join("FREEZE")).unwrap();
+    std::fs::remove_file(site.path("FREEZE")).unwrap();
     daemon.says("the store cannot be written; trying again").await;
     let (status, body) = get(&address, "/readyz").await;
     assert_eq!((status, body.contains("the store cannot be written")), (503, true), "{body}");
     assert_eq!(get(&address, "/healthz").await.0, 200);
     assert_eq!(site.upgrades().len(), 0, "no upgrade without a durable intent");
 
-    std::fs::remove_file(ballast).unwrap();
+    let_files_grow(&daemon, true);
     daemon.says("the store can be written again").await;
     daemon.says("completed").await;
-    for name in ["refit.db", "refit.db-wal"] {
-        std::fs::copy(disk.join(name), site.path(name)).unwrap();
-    }
     let said = daemon.stop().await;
     assert_eq!(site.upgrades().len(), 3);
-    site.judge_store(&site.path("refit.db"), &said).await;
-}
-
-/// Writes until nothing more fits.
-fn fill(ballast: &Path) {
-    let mut file = std::fs::File::create(ballast).unwrap();
-    while file.write_all(&[0; 4_096]).is_ok() {}
+    site.judge(&said).await;
 }
 
 /// Shifts the wall clock of a process by what stands in a file; the boot clock is left alone.
