@@ -11,6 +11,7 @@ pub mod cloud;
 pub mod config;
 pub mod daemon;
 pub mod engine;
+pub mod exit;
 pub mod failpoint;
 pub mod judge;
 pub mod model;

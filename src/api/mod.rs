@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::daemon::Handle;
+use crate::exit::Exit;
 use crate::store::{ReadOnly, StoreError};
 
 pub use crate::engine::view::Why;
@@ -48,12 +49,12 @@ pub enum FacesError {
 }
 
 impl FacesError {
-    /// The exit code of the process that ends with this.
-    pub fn exit_code(&self) -> u8 {
+    /// How the process ends that met this.
+    pub fn exit(&self) -> Exit {
         match self {
-            FacesError::Listen { .. } | FacesError::Socket { .. } => 78,
-            FacesError::SocketInUse { .. } => 73,
-            FacesError::Store(error) => error.exit_code(),
+            FacesError::Listen { .. } | FacesError::Socket { .. } => Exit::Configuration,
+            FacesError::SocketInUse { .. } => Exit::StoreInUse,
+            FacesError::Store(error) => error.exit(),
         }
     }
 }
@@ -68,8 +69,8 @@ pub struct Faces {
 }
 
 impl Faces {
-    /// Opens `listen` for the probes, if it is wanted, and the `socket`. The daemon's store must be open, so that its lock has settled
-    /// which process may do this.
+    /// Opens `listen` for the probes, if it is wanted, and the `socket`. The daemon's store must be
+    /// open, so that its lock has settled which process may do this.
     ///
     /// # Errors
     /// [`FacesError`]

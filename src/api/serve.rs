@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::daemon::handle::LONG_ANSWER_WITHIN;
+
 use super::peer::Actor;
 
 /// Connections at once; more wait in the listener's queue.
@@ -24,8 +26,10 @@ const CONNECTIONS: usize = 64;
 /// A request whose head is not in by then is given up.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
-/// One whole connection: the loop answers within 20 s, the rest is for a large plan.
+/// One whole connection: the loop's longest answer, and as long again to send a large plan.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(60);
+
+const _: () = assert!(LONG_ANSWER_WITHIN.as_secs() * 2 < CONNECTION_WITHIN.as_secs());
 
 /// Of a request's head, in bytes and in headers.
 const HEAD_MAX_BYTES: usize = 64 * 1024;

@@ -8,14 +8,12 @@ use std::fmt::Write;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use crate::config::{
-    self, Colour, Config, EXIT_CREDENTIAL, Findings, Loaded, ProcessEnvironment, Severity,
-};
+use crate::config::{self, Colour, Config, Findings, Loaded, ProcessEnvironment, Severity};
+use crate::exit::Exit;
 use crate::model::calendar::{Calendar, LONG_AGO};
 use crate::model::policy::{CampaignPolicy, Start, Wave, WaveSize};
 use crate::model::{CampaignName, Millis, Wall};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::{Context, escape, moment};
 
@@ -60,10 +58,7 @@ fn valid(args: &Args, loaded: &Loaded, context: &Context) -> Result<(), Failure>
 }
 
 fn invalid(findings: &Findings, context: &Context) -> Result<Exit, Failure> {
-    let exit = match findings.exit_code() {
-        EXIT_CREDENTIAL => Exit::Credential,
-        _ => Exit::Configuration,
-    };
+    let exit = findings.exit();
     let file = findings.file.display().to_string();
     if context.output.is_json() {
         let found = findings.to_json();

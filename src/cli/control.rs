@@ -14,9 +14,9 @@ use clap::{Args, Subcommand};
 use crate::api::OrderBody;
 use crate::engine::order::{Refusal, ResumeScope, Verdict};
 use crate::engine::{Command, Reply, Scope};
+use crate::exit::Exit;
 
 use super::escape;
-use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::{self, Relative};
 use super::socket::{IN_A_WHILE, SOON, Socket};

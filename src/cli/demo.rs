@@ -22,10 +22,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::daemon::signals::Signals;
 use crate::engine::TargetState;
+use crate::exit::Exit;
 use crate::judge::{self, Output};
 
 use super::Context;
-use super::exit::Exit;
 use super::failure::Failure;
 
 use files::Files;

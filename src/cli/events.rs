@@ -7,10 +7,10 @@ use clap::Args as ClapArgs;
 
 use crate::daemon::narrate;
 use crate::engine::{Event, Fact, Plan};
+use crate::exit::Exit;
 use crate::model::{TargetId, closest};
 use crate::store::{EVENTS_LIMIT, EventFilter, EventOrder};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::{self, Relative};
 use super::source::Source;

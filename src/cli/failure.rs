@@ -5,10 +5,10 @@ use std::io;
 
 use serde_json::json;
 
-use crate::config::{Colour, EXIT_CREDENTIAL, Findings};
+use crate::config::{Colour, Findings};
+use crate::exit::Exit;
 
 use super::escape;
-use super::exit::Exit;
 use super::output::Output;
 
 /// A command's end without success. Shown once, by `cli::main`.
@@ -69,10 +69,7 @@ impl Failure {
 
     /// The configuration cannot be used, and all that is wrong with it.
     pub fn configuration(findings: Findings) -> Failure {
-        let exit = match findings.exit_code() {
-            EXIT_CREDENTIAL => Exit::Credential,
-            _ => Exit::Configuration,
-        };
+        let exit = findings.exit();
         let file = findings.file.display().to_string();
         let failure = Failure::new(exit, format!("{file} cannot be used"))
             .next(format!("refit check --config {file}, until it finds nothing"));
@@ -121,7 +118,7 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Failure::reader_gone();
         }
-        Failure::new(Exit::StoreDamaged, "cannot write the output").because(&error)
+        Failure::new(Exit::InputOutput, "cannot write the output").because(&error)
     }
 }
 

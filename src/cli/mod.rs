@@ -9,7 +9,6 @@ mod control;
 mod demo;
 mod escape;
 mod events;
-pub mod exit;
 pub mod failure;
 pub mod globals;
 mod json;
@@ -33,7 +32,8 @@ mod windows;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use exit::Exit;
+use crate::exit::Exit;
+
 use failure::Failure;
 use globals::Globals;
 use output::Output;

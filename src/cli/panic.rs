@@ -1,8 +1,8 @@
 //! A bug ends the process: exit 70, with a message that can hold no secret.
 
-use std::panic::PanicHookInfo;
+use crate::exit::Exit;
 
-use super::exit::Exit;
+use std::panic::PanicHookInfo;
 
 /// From here on a panic in any thread or task prints where it happened and ends the process, so
 /// that no daemon goes on with half of its tasks.

@@ -12,9 +12,9 @@ use comfy_table::Cell;
 
 use crate::engine::view::{CampaignPlan, CampaignStatus, IntervalView, PlanVerdict, PlannedTarget};
 use crate::engine::{Hold, HoldKind, Plan, Status};
+use crate::exit::Exit;
 use crate::model::{ProjectName, Wall};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::Clock;
 use super::output::Output;

@@ -13,8 +13,8 @@ use crate::config::{self, Loaded, ProcessEnvironment};
 use crate::daemon::{Daemon, DaemonError, Handle, Options, Starts};
 use crate::engine::view::{CampaignPlan, PlanVerdict, ProjectStatus};
 use crate::engine::{Plan, Status};
+use crate::exit::Exit;
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::source::store_failure;
 use super::{Context, escape, settings};
@@ -157,9 +157,9 @@ fn no_answer(error: crate::daemon::handle::NoAnswer) -> Failure {
 fn daemon_failure(error: DaemonError) -> Failure {
     match error {
         DaemonError::Store(error) => store_failure(error),
-        error => Failure::new(Exit::from_code(error.exit_code()), "cannot read the fleet")
-            .because(&error)
-            .next("refit check"),
+        error => {
+            Failure::new(error.exit(), "cannot read the fleet").because(&error).next("refit check")
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use crate::config::{self, Findings, Loaded, ProcessEnvironment};
 use crate::daemon::logging::{self, LogFormat};
 use crate::daemon::signals::Signals;
 use crate::daemon::{Daemon, DaemonError, Ended, Options, Starts};
+use crate::exit::Exit;
 
 use super::Context;
-use super::exit::Exit;
 use super::failure::Failure;
 use super::globals;
 use super::source::store_remedy;
@@ -36,7 +36,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let loaded = config::load(&context.globals.config, &ProcessEnvironment)
         .map_err(Failure::configuration)?;
     logging::start(format).map_err(|error| {
-        Failure::new(Exit::StoreDamaged, "cannot start the log's thread").because(&error)
+        Failure::new(Exit::InputOutput, "cannot start the log's thread").because(&error)
     })?;
     warn_of(&loaded.warnings);
     let ended = context.block_on(serve(loaded, &args));
@@ -76,8 +76,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
 /// Opens the daemon, then its interfaces, and closes them in the opposite order.
 async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failure> {
     let daemon = Daemon::open(options).await.map_err(|error| {
-        let exit = Exit::from_code(error.exit_code());
-        let failure = Failure::new(exit, "the daemon cannot start").because(&error);
+        let failure = Failure::new(error.exit(), "the daemon cannot start").because(&error);
         match &error {
             DaemonError::Store(error) => failure.next(store_remedy(error)),
             DaemonError::Orphans(left) => failure.next(format!(
@@ -90,8 +89,7 @@ async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failu
     let (api, store) = (&config.api, &config.store.path);
     let faces = Faces::bind(api.listen, &api.socket, store, daemon.handle()).await;
     let faces = faces.map_err(|error| {
-        Failure::new(Exit::from_code(error.exit_code()), "the daemon cannot be reached")
-            .because(&error)
+        Failure::new(error.exit(), "the daemon cannot be reached").because(&error)
     })?;
     let listen = faces.listens_on().map(|address| address.to_string());
     let socket = config.api.socket.display().to_string();
@@ -103,9 +101,7 @@ async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failu
     if answering.await.is_err() {
         tracing::error!("the interfaces had panicked");
     }
-    ended.map_err(|error| {
-        Failure::new(Exit::from_code(error.exit_code()), "the daemon ended").because(&error)
-    })
+    ended.map_err(|error| Failure::new(error.exit(), "the daemon ended").because(&error))
 }
 
 /// The first of the directories that systemd made for the unit.

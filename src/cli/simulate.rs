@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use serde_json::json;
 
+use crate::exit::Exit;
 use crate::sim::command::{self, Announcement, CommandError, CommandOptions, WorldSource};
 use crate::sim::world::knobs;
 
 use super::Context;
-use super::exit::Exit;
 use super::failure::Failure;
 
 #[derive(Debug, ClapArgs)]
@@ -148,7 +148,7 @@ fn failure(error: CommandError) -> Failure {
         }
         CommandError::Knob(_) => Exit::Usage,
         CommandError::InUse { .. } | CommandError::Listen { .. } => Exit::Unreachable,
-        CommandError::Log { .. } | CommandError::System(_) => Exit::StoreDamaged,
+        CommandError::Log { .. } | CommandError::System(_) => Exit::InputOutput,
     };
     let next = match &error {
         CommandError::Knob(_) => Some("refit simulate --knobs"),

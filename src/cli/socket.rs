@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
 use crate::daemon::FREEZE_FILE;
+use crate::daemon::handle::{ANSWER_WITHIN, LONG_ANSWER_WITHIN};
 use crate::engine::hold::shell_word;
+use crate::exit::Exit;
 use crate::store::{StoreError, ensure_unused};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::site::Site;
 
@@ -25,6 +26,10 @@ pub const SOON: Duration = Duration::from_secs(5);
 
 /// The same where the answer, or the order, is as large as the fleet.
 pub const IN_A_WHILE: Duration = Duration::from_secs(30);
+
+// Else the daemon's own words, that its store hangs, would come too late.
+const _: () = assert!(ANSWER_WITHIN.as_secs() < SOON.as_secs());
+const _: () = assert!(LONG_ANSWER_WITHIN.as_secs() < IN_A_WHILE.as_secs());
 
 /// A plan of 100,000 targets takes some 30 MiB.
 const BODY_LIMIT: usize = 256 * 1024 * 1024;

@@ -14,7 +14,6 @@ use crate::engine::{Engine, Event, Hold, HoldKind, Input, Plan, Status};
 use crate::model::{Millis, Settings, Steady, TargetId};
 use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError, ensure_unused};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::site::Site;
 use super::socket::{ELSEWHERE, IN_A_WHILE, NoDaemon, Socket};
@@ -215,8 +214,7 @@ fn keep_fingerprints(settings: &mut Settings, rows: &[crate::engine::rows::Crede
 
 /// What to do about a store that cannot be used.
 pub fn store_failure(error: StoreError) -> Failure {
-    let exit = Exit::from_code(error.exit_code());
-    let failure = Failure::new(exit, error.to_string()).next(store_remedy(&error));
+    let failure = Failure::new(error.exit(), error.to_string()).next(store_remedy(&error));
     match std::error::Error::source(&error) {
         Some(cause) => failure.because(cause),
         None => failure,

@@ -10,9 +10,9 @@ use comfy_table::Cell;
 use crate::engine::hold::{shell_word, unfreeze_command};
 use crate::engine::view::{CampaignStatus, FrozenBy, IntervalView, ProjectStatus};
 use crate::engine::{CampaignState, Hold, HoldKind, Scope, Status, TargetState};
+use crate::exit::Exit;
 use crate::model::{Wall, WindowName};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::Clock;
 use super::source::Source;

@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::json;
 
+use crate::exit::Exit;
 use crate::store::{ReadOnly, Store};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::source::store_failure;
 use super::{Context, moment, settings};
@@ -63,8 +63,8 @@ async fn verify(path: &Path, context: &Context) -> Result<Exit, Failure> {
     }
     match findings.is_empty() {
         true => Ok(Exit::Done),
-        false if context.output.is_json() => Ok(Exit::StoreDamaged),
-        false => Err(Failure::new(Exit::StoreDamaged, format!("{} is damaged", path.display()))
+        false if context.output.is_json() => Ok(Exit::InputOutput),
+        false => Err(Failure::new(Exit::InputOutput, format!("{} is damaged", path.display()))
             .next("systemctl stop refit; restore the store from a backup")),
     }
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::api::Why;
 use crate::engine::hold::shell_word;
 use crate::engine::{Hold, HoldKind};
+use crate::exit::Exit;
 use crate::model::{Millis, Wall};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::source::Source;
 use super::{Context, escape, json as shapes, moment};

@@ -7,13 +7,13 @@ use comfy_table::{Cell, ContentArrangement};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::exit::Exit;
 use crate::model::calendar::{
     Calendar, Frozen, HORIZON, Interval, LONG_AGO, Occurrence, Rule, Window,
 };
 use crate::model::policy::CampaignPolicy;
 use crate::model::{CampaignName, ProjectName, Settings, Wall, WindowName};
 
-use super::exit::Exit;
 use super::failure::Failure;
 use super::moment::{self, Clock, Relative};
 use super::{Context, escape, json, output, settings};

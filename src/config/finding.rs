@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::exit::Exit;
+
 /// An error keeps the daemon from starting; a warning is only said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,25 +63,20 @@ pub struct Findings {
     pub list: Vec<Finding>,
 }
 
-/// Exit code of a configuration that cannot be used (`EX_CONFIG`).
-pub const EXIT_CONFIGURATION: u8 = 78;
-
-/// Exit code when only credentials stand in the way (`EX_NOPERM`).
-pub const EXIT_CREDENTIAL: u8 = 77;
-
 impl Findings {
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
     }
 
-    /// 0 without an error, 77 if every error concerns a credential, else 78.
-    pub fn exit_code(&self) -> u8 {
+    /// How a command ends that found this: done without an error, `Credential` if every error
+    /// concerns one.
+    pub fn exit(&self) -> Exit {
         if !self.has_errors() {
-            0
+            Exit::Done
         } else if self.errors().all(|finding| finding.subject == Subject::Credential) {
-            EXIT_CREDENTIAL
+            Exit::Credential
         } else {
-            EXIT_CONFIGURATION
+            Exit::Configuration
         }
     }
 

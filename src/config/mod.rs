@@ -43,9 +43,7 @@ use crate::model::{CredentialName, ProjectName, Settings};
 
 pub use effective::{EffectiveKey, Origin, Setting};
 pub use environment::{Environment, FileContent, ProcessEnvironment};
-pub use finding::{
-    EXIT_CONFIGURATION, EXIT_CREDENTIAL, Excerpt, Finding, Findings, Position, Severity, Subject,
-};
+pub use finding::{Excerpt, Finding, Findings, Position, Severity, Subject};
 pub use render::Colour;
 
 use notes::Notes;

@@ -20,10 +20,10 @@ pub const STILL_AFTER: Millis = Millis::from_secs(60);
 
 /// The longest wait for an answer of the loop. An order is answered when it is durable, so a store
 /// that hangs shows here first. Shorter than the command line's patience: who asks is told why.
-const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 /// The same for what takes as long as there are targets: a plan, an abort.
-const LONG_ANSWER_WITHIN: Duration = Duration::from_secs(25);
+pub const LONG_ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
 /// What the loop is asked, with where the answer goes.
 #[derive(Debug)]

@@ -33,6 +33,7 @@ use crate::cloud::{Cloud, CloudError};
 use crate::config::{self, Config, Loaded};
 use crate::engine::input::{Ownership, StoreHealth};
 use crate::engine::{self, Gate, Orphans, Status};
+use crate::exit::Exit;
 use crate::failpoint::{self, Point};
 use crate::model::Settings;
 use crate::store::{CommitError, SettingsRecord, Store, StoreError};
@@ -45,7 +46,7 @@ use checked::CheckedEngine;
 use committer::Committer;
 use freeze_file::FreezePlaces;
 use handle::{Beat, Health, Phase};
-use housekeeping::{Chore, Clockwork};
+use housekeeping::{Chore, Clockwork, Verification};
 use sender::{LastCheck, Sender};
 use systemd::Notifier;
 use turn::{Intake, Loop, Outlets};
@@ -79,7 +80,7 @@ pub struct Ended {
 /// Why the daemon did not start, or did not stop cleanly. One variant per reaction.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// In use, damaged, replaced, of a newer version: [`StoreError::exit_code`] says which.
+    /// In use, damaged, replaced, of a newer version: [`StoreError::exit`] says which.
     #[error("the store cannot be used")]
     Store(#[from] StoreError),
     /// A commit failed in a way after which the disk's content is unknown.
@@ -107,13 +108,13 @@ pub enum DaemonError {
 }
 
 impl DaemonError {
-    /// The exit code of the process that ends with this.
-    pub fn exit_code(&self) -> u8 {
+    /// How the process ends that met this.
+    pub fn exit(&self) -> Exit {
         match self {
-            DaemonError::Store(error) => error.exit_code(),
-            DaemonError::Untrusted(_) | DaemonError::NotStored => 74,
-            DaemonError::Cloud(_) | DaemonError::Orphans(_) => 78,
-            DaemonError::Start { .. } | DaemonError::CommitterGone => 70,
+            DaemonError::Store(error) => error.exit(),
+            DaemonError::Untrusted(_) | DaemonError::NotStored => Exit::InputOutput,
+            DaemonError::Cloud(_) | DaemonError::Orphans(_) => Exit::Configuration,
+            DaemonError::Start { .. } | DaemonError::CommitterGone => Exit::Bug,
         }
     }
 }
@@ -132,11 +133,12 @@ pub struct Daemon {
     turning: Loop,
     sender: Sender,
     clockwork: Clockwork,
+    verification: Verification,
     handle: Handle,
 }
 
 impl Daemon {
-    /// Locks and opens the store, restores the engine, prepares the cloud's client. Nothing is sent.
+    /// Locks and opens the store, restores the engine, prepares the cloud's client. Sends nothing.
     ///
     /// # Errors
     /// [`DaemonError`].
@@ -155,9 +157,8 @@ impl Daemon {
         let cloud = reach(config).map_err(DaemonError::Cloud)?;
         let engine = CheckedEngine::restore(rows, options.seed.unwrap_or_else(random));
         let notifier = Notifier::start().map_err(|error| start("notifier", error))?;
-        let (clockwork, chores) = Clockwork::start(&config.store.path)
-            .await
-            .map_err(|error| start("housekeeping", error))?;
+        let (clockwork, chores) =
+            Clockwork::start().await.map_err(|error| start("housekeeping", error))?;
         Ok(assemble(
             options,
             clock,
@@ -181,6 +182,7 @@ impl Daemon {
         // From here on nothing beats any more, and what is left to do is bounded.
         drop(watchdog);
         self.clockwork.end().await;
+        self.verification.end().await;
         self.sender.end().await;
         ended
     }
@@ -218,12 +220,14 @@ fn assemble(options: Options, clock: Clock, interiors: Interiors) -> Daemon {
         gate: gate_seen,
         clock,
     };
+    let verification = Verification::new(&config.store.path, check.stop.child_token());
     let sender = Sender::new(interiors.cloud, check, answers_in);
     let turning = Loop {
         engine: interiors.engine,
         zone: config.time_zone,
         settings: Arc::new(effective_settings(config.settings, options.starts)),
         clock,
+        verification: verification.clone(),
         intake: Intake { answers, questions, chores: interiors.chores, stop: options.stop },
         outlets: Outlets {
             gate,
@@ -238,7 +242,7 @@ fn assemble(options: Options, clock: Clock, interiors: Interiors) -> Daemon {
         state: turn::State::default(),
     };
     let handle = Handle { questions: questions_in, health: health_seen, beat, clock };
-    Daemon { turning, sender, clockwork: interiors.clockwork, handle }
+    Daemon { turning, sender, clockwork: interiors.clockwork, verification, handle }
 }
 
 fn start(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> DaemonError {

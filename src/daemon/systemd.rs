@@ -1,7 +1,7 @@
 //! What systemd is told: readiness, the watchdog's pings, a status line, the stop.
 //!
 //! The loop hands messages over; a thread of its own sends them, since a notification socket that
-//! is full would block. A message that finds the queue full is dropped: the next ping says the same.
+//! is full would block. A message that finds the queue full is dropped: the next says the same.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;

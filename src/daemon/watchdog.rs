@@ -8,10 +8,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::handle::{Beat, STILL_AFTER};
+use crate::exit::Exit;
 
-/// What a stalled loop ends the process with: a bug.
-const EXIT: i32 = 70;
+use super::handle::{Beat, STILL_AFTER};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -34,7 +33,7 @@ impl Watchdog {
                 if patience.is_over(beat.get().0) {
                     tracing::error!("the loop stands still for a minute: ending the process");
                     super::logging::flush();
-                    std::process::exit(EXIT);
+                    std::process::exit(i32::from(Exit::Bug.code()));
                 }
             }
         };

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::exit::Exit;
+
 /// The way out when nothing can be restored: it moves the old files aside and begins anew.
 const ACCEPT_LOSS: &str = "refit store init --accept-loss";
 
@@ -47,12 +49,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The exit code of a command that ends with this error: 73 in use, 76 newer schema, else 74.
-    pub fn exit_code(&self) -> u8 {
+    /// How a command ends that met this.
+    pub fn exit(&self) -> Exit {
         match self {
-            StoreError::InUse { .. } => 73,
-            StoreError::NewerSchema { .. } => 76,
-            _ => 74,
+            StoreError::InUse { .. } => Exit::StoreInUse,
+            StoreError::NewerSchema { .. } => Exit::NewerSchema,
+            _ => Exit::InputOutput,
         }
     }
 

@@ -37,8 +37,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Begins with the instant, so that new rows go to the end of the key's index: a bare hash would
-    /// have every answer write a page of its own.
+    /// Begins with the instant, so that new rows go to the end of the key's index: a bare hash
+    /// would have every answer write a page of its own.
     fn id(&self) -> String {
         let mut hash = Sha256::new();
         let attempt = self.attempt.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use clap::CommandFactory;
 use refit::cli::Cli;
-use refit::cli::exit::Exit;
+use refit::exit::Exit;
 
 use crate::cli_process::{command, refit};
 

@@ -11,7 +11,7 @@ use crate::config_environment::FakeEnvironment;
 
 fn refused(path: &Path) -> Findings {
     let findings = config::load(path, &ProcessEnvironment).expect_err("this is no configuration");
-    assert_eq!(findings.exit_code(), 78, "{findings}");
+    assert_eq!(findings.exit().code(), 78, "{findings}");
     assert_eq!(findings.list.len(), 1, "{findings}");
     assert!(findings.to_string().contains(&path.display().to_string()), "{findings}");
     assert!(findings.list[0].help.is_some(), "{findings}");
@@ -70,9 +70,9 @@ fn a_file_that_may_not_be_read_is_named() {
     // Root reads everything, so the refusal is made up.
     let path = Path::new("/etc/refit/refit.toml");
     let mut environment = FakeEnvironment::default();
-    environment.files.insert(path.into(), Err(libc::EACCES));
+    environment.files.insert(path.into(), Err(rustix::io::Errno::ACCESS.raw_os_error()));
     let findings = config::load(path, &environment).unwrap_err();
-    assert_eq!(findings.exit_code(), 78);
+    assert_eq!(findings.exit().code(), 78);
     assert!(findings.list[0].message.contains("permission denied"), "{findings}");
 }
 
@@ -89,7 +89,7 @@ fn a_file_on_disk_loads_with_its_secrets_beside_it() {
     config::load(&path, &ProcessEnvironment).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let findings = config::load(&path, &ProcessEnvironment).unwrap_err();
-    assert_eq!(findings.exit_code(), 77, "{findings}");
+    assert_eq!(findings.exit().code(), 77, "{findings}");
     assert_eq!(findings.list.len(), 2, "{findings}");
 }
 

@@ -14,7 +14,7 @@ fn load(bytes: &[u8]) {
     let path = Path::new("refit.toml");
     let findings = match config::load(path, &environment) {
         Ok(loaded) => {
-            assert_eq!(loaded.warnings.exit_code(), 0);
+            assert_eq!(loaded.warnings.exit().code(), 0);
             let text = config::effective::render(&config::effective(&loaded));
             environment.write("refit.toml", text.as_str(), 0o644);
             let again = config::load(path, &environment);
@@ -23,7 +23,7 @@ fn load(bytes: &[u8]) {
             loaded.warnings
         }
         Err(findings) => {
-            assert!(matches!(findings.exit_code(), 77 | 78), "{findings}");
+            assert!(matches!(findings.exit().code(), 77 | 78), "{findings}");
             findings
         }
     };

@@ -31,7 +31,7 @@ fn compare(directory: &str, expected_code: impl Fn(&str) -> u8) -> usize {
     for file in &files {
         let name = file.file_stem().unwrap().to_str().unwrap();
         let findings = findings(file);
-        assert_eq!(findings.exit_code(), expected_code(name), "{name}\n{findings}");
+        assert_eq!(findings.exit().code(), expected_code(name), "{name}\n{findings}");
         let found = findings.render(Colour::Plain);
         assert!(!found.contains("hunter2") && !found.contains("s3cr3t"), "{name}\n{found}");
         let golden = file.with_extension("stderr");

@@ -31,7 +31,7 @@ fn campaigns(count: usize, more: &str) -> String {
 fn no_number_of_warnings_hides_an_error() {
     let text = format!("{}[campaigns.last]\n", campaigns(300, "observe_for = \"10s\""));
     let findings = load(&text).unwrap_err();
-    assert_eq!(findings.exit_code(), 78);
+    assert_eq!(findings.exit().code(), 78);
     let errors = findings.list.iter().filter(|finding| finding.severity == Severity::Error);
     assert_eq!(errors.count(), 3, "windows, versions and select are missing: {findings}");
 }

@@ -29,7 +29,7 @@ fn secret_key(loaded: &Loaded) -> String {
 
 fn refused(secret_key: &str, environment: &mut FakeEnvironment) -> Findings {
     let findings = load(secret_key, environment).expect_err("the secret cannot be used");
-    assert_eq!(findings.exit_code(), 77, "{findings}");
+    assert_eq!(findings.exit().code(), 77, "{findings}");
     for text in [findings.to_string(), findings.to_json().to_string(), format!("{findings:?}")] {
         assert!(!text.contains(CANARY), "{text}");
     }

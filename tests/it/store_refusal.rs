@@ -75,7 +75,7 @@ async fn a_damaged_store_is_refused_and_nothing_is_created_in_its_place() {
         damage(&place);
         let error = refusal(&place).await;
         assert!(matches!(error, StoreError::Damaged { .. }), "{name}: {error:?}");
-        assert_eq!(error.exit_code(), 74);
+        assert_eq!(error.exit().code(), 74);
         assert!(error.to_string().contains("--accept-loss"));
     }
 }
@@ -124,8 +124,8 @@ async fn a_newer_schema_is_refused() {
     connection.close().await.unwrap();
     let error = refusal(&place).await;
     assert!(matches!(error, StoreError::NewerSchema { found: 9999, .. }), "{error:?}");
-    assert_eq!(error.exit_code(), 76);
-    assert_eq!(ReadOnly::open(&place.path).await.unwrap_err().exit_code(), 76);
+    assert_eq!(error.exit().code(), 76);
+    assert_eq!(ReadOnly::open(&place.path).await.unwrap_err().exit().code(), 76);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_second_owner_is_refused_and_told_who_has_it() {
     let error = Store::open(&place.path, NOW).await.unwrap_err();
     let expected = std::process::id();
     assert!(matches!(error, StoreError::InUse { pid: Some(pid), .. } if pid == expected));
-    assert_eq!(error.exit_code(), 73);
+    assert_eq!(error.exit().code(), 73);
     drop(store);
     place.open().await;
 }

@@ -56,6 +56,7 @@ fn the_unit_keeps_its_promises() {
         "RuntimeDirectory=refit",
         "ConfigurationDirectory=refit",
         "Restart=on-failure",
+        "RestartPreventExitStatus=73 76 77 78",
         "KillMode=mixed",
         "LimitCORE=0",
     ] {

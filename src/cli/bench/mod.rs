@@ -12,8 +12,9 @@ mod stage;
 
 use clap::ValueEnum;
 
+use crate::exit::Exit;
+
 use super::Context;
-use super::exit::Exit;
 use super::failure::Failure;
 
 #[derive(Debug, clap::Args)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::clock;
 use crate::daemon::Starts;
+use crate::exit::Exit;
 use crate::sim::log::Keep;
 use crate::sim::world::CallKind;
 

@@ -12,11 +12,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::config::{self, ProcessEnvironment};
 use crate::daemon::{Daemon, DaemonError, Ended, Handle, Options, Starts};
 use crate::engine::view::CampaignStatus;
+use crate::exit::Exit;
 use crate::model::{Millis, Wall};
 use crate::sim::http::{Running, SimOptions, start};
 use crate::sim::log::{Keep, LogLine, RequestLine};

@@ -9,13 +9,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::clock;
 use crate::config::{self, Loaded, ProcessEnvironment};
 use crate::daemon::{Daemon, DaemonError, Ended, Handle, Options, Starts};
 use crate::engine::view::PlanVerdict;
 use crate::engine::{Hold, HoldKind, Status};
+use crate::exit::Exit;
 use crate::judge::{Evidence, Output, load_store};
 use crate::model::{Millis, TargetId, Wall};
 use crate::sim::http::{Running, SimOptions, start};
@@ -82,7 +82,11 @@ pub async fn play(
     let (stage, statuses) = Stage::open(loaded, seed, stop).await?;
     let deadline = began + PATIENCE;
     let watched = stage.watch(statuses, deadline, progress).await?;
-    let mut outputs = stage.replies().await;
+    // A daemon that was interrupted answers nothing more.
+    let mut outputs = match watched.how {
+        How::Interrupted => Vec::new(),
+        _ => stage.replies().await?,
+    };
     outputs.extend(files.outputs().map_err(broken("cannot read the files"))?);
     stage.end().await?;
     outputs.extend(files.outputs().map_err(broken("cannot read the files"))?);
@@ -208,18 +212,10 @@ impl Stage {
     }
 
     /// What the interfaces would answer, for the judge of secrets.
-    async fn replies(&self) -> Vec<Output> {
-        let reply = |name: &str, value: Option<Vec<u8>>| {
-            value.map(|bytes| Output { name: name.to_owned(), bytes })
-        };
-        let status = self.handle.status().await.ok();
-        let plan = self.handle.plan().await.ok();
-        let status = status.and_then(|status| serde_json::to_vec(&status).ok());
-        let plan = plan.and_then(|plan| serde_json::to_vec(&plan).ok());
-        [reply("the reply to status", status), reply("the reply to plan", plan)]
-            .into_iter()
-            .flatten()
-            .collect()
+    async fn replies(&self) -> Result<Vec<Output>, Failure> {
+        let status = self.handle.status().await.map_err(broken("the daemon is silent"))?;
+        let plan = self.handle.plan().await.map_err(broken("the daemon is silent"))?;
+        Ok(vec![reply("the reply to status", &status), reply("the reply to plan", &plan)])
     }
 
     async fn end(self) -> Result<(), Failure> {
@@ -228,6 +224,11 @@ impl Stage {
         ended.map_err(broken("the daemon did not stop cleanly"))?;
         Ok(())
     }
+}
+
+fn reply(name: &str, value: &impl serde::Serialize) -> Output {
+    let bytes = serde_json::to_vec(value).expect("what the interfaces answer is JSON");
+    Output { name: name.to_owned(), bytes }
 }
 
 fn is_over(verdict: &PlanVerdict) -> bool {
@@ -258,7 +259,7 @@ fn may_move(hold: &Hold, now: Wall, horizon: Wall) -> bool {
 /// A cause that the demonstration itself can do nothing about.
 pub fn broken<E: std::error::Error + 'static>(what: &'static str) -> impl Fn(E) -> Failure {
     move |error| {
-        Failure::new(Exit::StoreDamaged, format!("the demonstration broke off: {what}"))
+        Failure::new(Exit::InputOutput, format!("the demonstration broke off: {what}"))
             .because(&error)
     }
 }

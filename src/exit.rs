@@ -22,8 +22,8 @@ pub enum Exit {
     Bug = 70,
     /// Another process drives this store.
     StoreInUse = 73,
-    /// The store is damaged, was replaced, or cannot be read or written.
-    StoreDamaged = 74,
+    /// A file cannot be read or written: the store (damaged, replaced, or a failing disk), a log.
+    InputOutput = 74,
     /// The order makes no sense in this state; nothing was changed, try later.
     NotNow = 75,
     /// A newer Refit wrote this store.
@@ -43,7 +43,7 @@ impl Exit {
         Exit::Unreachable,
         Exit::Bug,
         Exit::StoreInUse,
-        Exit::StoreDamaged,
+        Exit::InputOutput,
         Exit::NotNow,
         Exit::NewerSchema,
         Exit::Credential,
@@ -52,11 +52,6 @@ impl Exit {
 
     pub fn code(self) -> u8 {
         self as u8
-    }
-
-    /// The exit of that number; a number that is none of ours is a bug.
-    pub fn from_code(code: u8) -> Exit {
-        Exit::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Bug)
     }
 
     /// What `refit --help` says of it.
@@ -69,7 +64,7 @@ impl Exit {
             Exit::Unreachable => "daemon or cloud not reachable",
             Exit::Bug => "a bug in refit",
             Exit::StoreInUse => "the store is in use by another process",
-            Exit::StoreDamaged => "the store is damaged, or an I/O error",
+            Exit::InputOutput => "the store is damaged, or an I/O error",
             Exit::NotNow => "refused now, nothing changed; try later",
             Exit::NewerSchema => "the store was written by a newer refit",
             Exit::Credential => "a credential is missing or refused",
