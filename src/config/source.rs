@@ -4,6 +4,8 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use super::environment::Environment;
 use super::finding::{Excerpt, Position};
 use super::problem::Problem;
@@ -106,7 +108,9 @@ pub fn reason(error: &io::Error) -> String {
         io::ErrorKind::NotFound => "there is no such file".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::IsADirectory => "it is a directory".into(),
-        _ if error.raw_os_error() == Some(libc::ELOOP) => "its symbolic links form a loop".into(),
+        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            "its symbolic links form a loop".into()
+        }
         _ => error.to_string(),
     }
 }
