@@ -4,14 +4,15 @@
 //! said and changes nothing: the daemon would do no better without the store it has.
 //!
 //! Windows never open from here: the crate behind this polls the wall clock and fixes a zone's
-//! offset when a chore is created. A chore only sends a message, and one that finds the last still
-//! waiting is left out.
+//! offset when a chore is created. The clockwork only sends a message, and one that finds the
+//! queue full is left out.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::store::ReadOnly;
 
@@ -28,6 +29,8 @@ const EVERY_DAY: &str = "0 17 4 * * *";
 pub(super) enum Chore {
     /// See that the store's files are still those that were opened.
     CheckFiles,
+    /// Check the ledger against itself and against the rows.
+    VerifyLedger,
 }
 
 /// Fires until it is ended.
@@ -38,18 +41,11 @@ pub(super) struct Clockwork {
 impl Clockwork {
     /// # Errors
     /// The crate's own.
-    pub async fn start(
-        store: &Path,
-    ) -> Result<(Clockwork, mpsc::Receiver<Chore>), JobSchedulerError> {
+    pub async fn start() -> Result<(Clockwork, mpsc::Receiver<Chore>), JobSchedulerError> {
         let (chores, due) = mpsc::channel(QUEUE);
         let inner = JobScheduler::new().await?;
         inner.add(chore(EVERY_MINUTE, Chore::CheckFiles, &chores)?).await?;
-        let store: Arc<Path> = store.into();
-        let verification = Job::new_async(EVERY_DAY, move |_, _| {
-            let store = Arc::clone(&store);
-            Box::pin(async move { verify(&store).await })
-        })?;
-        inner.add(verification).await?;
+        inner.add(chore(EVERY_DAY, Chore::VerifyLedger, &chores)?).await?;
         inner.start().await?;
         Ok((Clockwork { inner }, due))
     }
@@ -74,6 +70,42 @@ fn chore(when: &str, chore: Chore, chores: &mpsc::Sender<Chore>) -> Result<Job, 
             tracing::debug!(%error, ?chore, "left out");
         }
     })
+}
+
+/// The verification of the ledger: one at a time, off the loop, called off by a stop. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub(super) struct Verification {
+    store: PathBuf,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Verification {
+    pub fn new(store: &Path, stop: CancellationToken) -> Verification {
+        Verification { store: store.into(), stop, tasks: TaskTracker::new() }
+    }
+
+    /// Left out while the one before still runs.
+    pub fn begin(&self) {
+        if !self.tasks.is_empty() {
+            tracing::warn!("the ledger is still being checked since the last time");
+            return;
+        }
+        let (store, stop) = (self.store.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            if stop.run_until_cancelled(verify(&store)).await.is_none() {
+                tracing::debug!("the check of the ledger was called off");
+            }
+        });
+    }
+
+    /// Waits for the one that the stop has called off.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
 }
 
 async fn verify(store: &Path) {

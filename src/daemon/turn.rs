@@ -27,7 +27,7 @@ use super::checked::CheckedEngine;
 use super::committer::{Committer, Report, Work, tell_unstored};
 use super::freeze_file::FreezePlaces;
 use super::handle::{Beat, Health, Phase, Question};
-use super::housekeeping::Chore;
+use super::housekeeping::{Chore, Verification};
 use super::sender::{Answer, Sender};
 use super::status_line::status_line;
 use super::systemd::Notifier;
@@ -100,6 +100,7 @@ pub(super) struct Loop {
     pub outlets: Outlets,
     pub sender: Sender,
     pub committer: Committer,
+    pub verification: Verification,
     pub freeze: FreezePlaces,
     pub state: State,
 }
@@ -144,6 +145,7 @@ impl Loop {
                     }
                 }
                 Happening::Due(Chore::CheckFiles) => self.give(Work::CheckFiles),
+                Happening::Due(Chore::VerifyLedger) => self.verification.begin(),
                 Happening::StopAsked => self.stop_asked(),
                 Happening::Pulse => self.pulse(),
                 Happening::Ping => self.outlets.notifier.alive(),

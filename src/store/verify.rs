@@ -72,8 +72,8 @@ async fn verify(connection: &mut AnyConnection) -> Result<Vec<Finding>, sqlx::Er
         }
         links.iter().for_each(|link| chain.follow(link));
     }
-    let rows: Vec<TargetRow> = table::load(connection).await?;
-    Ok(chain.compare(&rows))
+    table::for_each(connection, |row: TargetRow| chain.compare(row)).await?;
+    Ok(chain.end())
 }
 
 /// What the ledger says of one target.
@@ -125,15 +125,15 @@ impl Chain {
     fn follow(&mut self, link: &Link) {
         let expected = self.tail.after(&link.body);
         if link.seq != expected.seq {
-            self.findings.push(Finding::Gap { after: self.tail.seq, found: link.seq });
+            self.find(Finding::Gap { after: self.tail.seq, found: link.seq });
         } else if link.prev != self.tail.hash || link.hash != expected.hash {
-            self.findings.push(Finding::ChainBroken { seq: link.seq });
+            self.find(Finding::ChainBroken { seq: link.seq });
         }
         // Goes on from what is stored, so that one change is one finding.
         self.tail = Tail { seq: link.seq, hash: link.hash.clone() };
         match serde_json::from_str::<Event>(&link.body) {
             Ok(event) if event.seq == link.seq => self.fold(&event),
-            _ => self.findings.push(Finding::Unreadable { seq: link.seq }),
+            _ => self.find(Finding::Unreadable { seq: link.seq }),
         }
     }
 
@@ -145,27 +145,33 @@ impl Chain {
             .apply(event, state);
     }
 
-    fn compare(mut self, rows: &[TargetRow]) -> Vec<Finding> {
-        for row in rows {
-            let stored = Folded {
-                state: row.state,
-                round: row.round,
-                number: row.number,
-                task: row.task.clone(),
-            };
-            match self.folded.remove(&row.id) {
-                Some(ledger) if ledger == stored => {}
-                Some(ledger) => self.findings.push(Finding::Differs {
-                    target: row.id.clone(),
-                    ledger: ledger.to_string(),
-                    row: stored.to_string(),
-                }),
-                None => self.findings.push(Finding::OneSided { target: row.id.clone() }),
-            }
+    /// Holds one row against what the ledger told of its target.
+    fn compare(&mut self, row: TargetRow) {
+        let told = self.folded.remove(&row.id);
+        let stored =
+            Folded { state: row.state, round: row.round, number: row.number, task: row.task };
+        match told {
+            Some(ledger) if ledger == stored => {}
+            Some(ledger) => self.find(Finding::Differs {
+                target: row.id,
+                ledger: ledger.to_string(),
+                row: stored.to_string(),
+            }),
+            None => self.find(Finding::OneSided { target: row.id }),
         }
-        let without_row = self.folded.into_keys().map(|target| Finding::OneSided { target });
-        self.findings.extend(without_row);
-        self.findings.truncate(FINDINGS_LIMIT);
+    }
+
+    /// What is left of the ledger's targets has no row.
+    fn end(mut self) -> Vec<Finding> {
+        for target in std::mem::take(&mut self.folded).into_keys() {
+            self.find(Finding::OneSided { target });
+        }
         self.findings
+    }
+
+    fn find(&mut self, finding: Finding) {
+        if self.findings.len() < FINDINGS_LIMIT {
+            self.findings.push(finding);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod target;
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use futures_util::TryStreamExt;
 use sqlx::AnyConnection;
 
 use super::sql::{Binds, Cells, Insert};
@@ -61,12 +62,19 @@ pub(super) async fn upsert<T: Table>(
 
 /// All rows that a restart reads.
 pub(super) async fn load<T: Table>(connection: &mut AnyConnection) -> Result<Vec<T>, sqlx::Error> {
-    use futures_util::TryStreamExt;
-
-    let mut found = sqlx::query(T::SELECT).fetch(connection);
     let mut rows = Vec::new();
-    while let Some(row) = found.try_next().await? {
-        rows.push(T::from_row(&row)?);
-    }
+    for_each(connection, |row| rows.push(row)).await?;
     Ok(rows)
+}
+
+/// The same one by one, so that no more than one is in memory.
+pub(super) async fn for_each<T: Table>(
+    connection: &mut AnyConnection,
+    mut each: impl FnMut(T),
+) -> Result<(), sqlx::Error> {
+    let mut found = sqlx::query(T::SELECT).fetch(connection);
+    while let Some(row) = found.try_next().await? {
+        each(T::from_row(&row)?);
+    }
+    Ok(())
 }
