@@ -12,13 +12,15 @@ use tokio::task::JoinSet;
 
 use crate::cli::failure::Failure;
 use crate::clock;
-use crate::cloud::{Cloud, SubmitOrder};
+use crate::cloud::{Cloud, SubmitOrder, Submitted};
 use crate::config::{self, ProcessEnvironment};
 use crate::daemon::Starts;
 use crate::engine::{Command, Order, TargetState};
+use crate::model::answer::Answered;
 use crate::model::call::PAGE_ROWS;
 use crate::model::{
-    AttemptId, CampaignName, InstanceId, ProjectName, ReadAnswer, ReadCall, TargetId, UpgradeBody,
+    AttemptId, CampaignName, InstanceId, ProjectName, ReadAnswer, ReadCall, SubmitAnswer, TargetId,
+    UpgradeBody,
 };
 use crate::sim::log::Keep;
 
@@ -147,5 +149,11 @@ async fn start(cloud: &Cloud, project: &ProjectName, instance: InstanceId) {
         instance,
         body: UpgradeBody { engine: Some("latest".into()), proxy: None },
     };
-    drop(cloud.submit(&order, || Ok::<(), ()>(())).await);
+    let answered = cloud.submit(&order, || Ok::<(), ()>(())).await;
+    // A client whose upgrades fail would look fast.
+    let is_accepted = matches!(
+        &answered,
+        Submitted::Answered(Answered { answer: SubmitAnswer::Accepted { .. }, .. })
+    );
+    assert!(is_accepted, "the simulated cloud accepts every upgrade: {answered:?}");
 }
