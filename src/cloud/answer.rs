@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 
 use crate::model::answer::Answered;
+use crate::model::classify::ErrorAnswer;
 use crate::model::{
     AnswerNote, Millis, ReadAnswer, ReadCall, ReadFailure, SubmitAnswer, Wall, classify,
 };
@@ -130,13 +131,7 @@ impl<'a> Context<'a> {
         let is_told = refusal.is_readable || says_all(told.status);
         let answer = match is_told {
             false => SubmitAnswer::Uncertain,
-            true => classify::submit_error(
-                told.status,
-                told.note.code.as_deref(),
-                told.note.message.as_deref(),
-                refusal.retry_after,
-                self.credential.form(),
-            ),
+            true => classify::submit_error(self.error_answer(&told, refusal.retry_after)),
         };
         let answer = match answer {
             SubmitAnswer::CredentialRefused { renewable } => SubmitAnswer::CredentialRefused {
@@ -149,13 +144,7 @@ impl<'a> Context<'a> {
 
     fn read_refused(&self, received: &Received) -> Answered<ReadFailure> {
         let Refusal { told, retry_after, .. } = self.refusal(received);
-        let failure = classify::read_error(
-            told.status,
-            told.note.code.as_deref(),
-            told.note.message.as_deref(),
-            retry_after,
-            self.credential.form(),
-        );
+        let failure = classify::read_error(self.error_answer(&told, retry_after));
         let failure = match failure {
             ReadFailure::CredentialRefused { renewable } => ReadFailure::CredentialRefused {
                 renewable: self.credential.refused(self.grant) && renewable,
@@ -163,6 +152,16 @@ impl<'a> Context<'a> {
             other => other,
         };
         told.with(failure)
+    }
+
+    fn error_answer<'t>(&self, told: &'t Told, retry_after: Option<Millis>) -> ErrorAnswer<'t> {
+        ErrorAnswer {
+            status: told.status,
+            code: told.note.code.as_deref(),
+            message: told.note.message.as_deref(),
+            retry_after,
+            credential: self.credential.form(),
+        }
     }
 
     fn refusal(&self, received: &Received) -> Refusal {

@@ -242,8 +242,8 @@ impl Cloud {
     ) -> Result<reqwest::Request, request::Unsendable> {
         let Endpoint { project_id, request_timeout, .. } = &project.endpoint;
         let now = self.clock.now();
-        let mut request =
-            request::authorized(call, &project.dcs, project_id, &grant.authority, now)?;
+        let to = request::Addressee { site: &project.dcs, project_id };
+        let mut request = request::authorized(call, to, &grant.authority, now)?;
         *request.timeout_mut() = Some(request_timeout.to_std());
         if let Some(agent) = agent {
             request.headers_mut().insert(reqwest::header::USER_AGENT, agent.parse()?);

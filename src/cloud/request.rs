@@ -122,17 +122,24 @@ pub fn upgrade(
     })
 }
 
+/// Where a call goes, and for which project of the cloud.
+#[derive(Debug, Clone, Copy)]
+pub struct Addressee<'a> {
+    pub site: &'a Site,
+    pub project_id: &'a str,
+}
+
 /// Puts a call together for sending at once: a signature dates from `now`.
 ///
 /// Signed are only `Host`, `X-Sdk-Date`, `Content-Type`, `X-Project-Id` and `X-Security-Token`: a
 /// proxy that rewrites any other header must not break the signature.
 pub fn authorized(
     call: Call,
-    site: &Site,
-    project_id: &str,
+    to: Addressee<'_>,
     authority: &Authority,
     now: Wall,
 ) -> Result<Request, Unsendable> {
+    let Addressee { site, project_id } = to;
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     match authority {
@@ -142,7 +149,14 @@ pub fn authorized(
         Authority::Key { access_key, secret_key, security_token } => {
             let security_token = security_token.as_ref().map(ExposeSecret::expose_secret);
             let date = signing::sdk_date(now);
-            let signature = signature(&call, site, project_id, security_token, &date, secret_key);
+            let mut signed = vec![
+                ("Host", &*site.host),
+                ("X-Sdk-Date", &date),
+                ("Content-Type", JSON),
+                ("X-Project-Id", project_id),
+            ];
+            signed.extend(security_token.map(|token| ("X-Security-Token", token)));
+            let signature = signature(&call, site, &signed, secret_key);
             let authorization = signature.authorization(access_key.expose_secret());
             headers.insert(SDK_DATE, HeaderValue::from_str(&date)?);
             headers.insert(PROJECT_ID, HeaderValue::from_str(project_id)?);
@@ -196,24 +210,15 @@ fn plain(text: &str) -> String {
 fn signature(
     call: &Call,
     site: &Site,
-    project_id: &str,
-    security_token: Option<&str>,
-    date: &str,
+    headers: &[(&str, &str)],
     secret_key: &SecretString,
 ) -> signing::Signature {
     let path = format!("{}{}", site.prefix, call.path);
-    let mut headers = vec![
-        ("Host", &*site.host),
-        ("X-Sdk-Date", date),
-        ("Content-Type", JSON),
-        ("X-Project-Id", project_id),
-    ];
-    headers.extend(security_token.map(|token| ("X-Security-Token", token)));
     let request = Signable {
         method: call.method.as_str(),
         path: &path,
         query: &call.query,
-        headers: &headers,
+        headers,
         body: &call.body,
     };
     signing::sign(&request, secret_key.expose_secret())
@@ -331,8 +336,8 @@ mod tests {
                 secret_key: field("sk").unwrap().into(),
                 security_token: field("security_token").map(Into::into),
             };
-            let request =
-                authorized(call, &site, PROJECT, &authority, Wall(1_769_903_999_000)).unwrap();
+            let to = Addressee { site: &site, project_id: PROJECT };
+            let request = authorized(call, to, &authority, Wall(1_769_903_999_000)).unwrap();
             let sent = request.headers()[AUTHORIZATION].to_str().unwrap();
             assert_eq!(Some(sent), vector["output"]["authorization"].as_str(), "{name}");
             met += 1;
@@ -353,7 +358,8 @@ mod tests {
             },
         ] {
             let call = read(PROJECT, &ReadCall::InventoryPage { offset: 0 }).unwrap();
-            let request = authorized(call, &site, PROJECT, &authority, Wall(0)).unwrap();
+            let to = Addressee { site: &site, project_id: PROJECT };
+            let request = authorized(call, to, &authority, Wall(0)).unwrap();
             let shown = format!("{request:?} {authority:?} {:?}", request.headers());
             assert!(!shown.contains(secret), "{shown}");
         }

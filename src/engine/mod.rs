@@ -230,11 +230,6 @@ impl Engine {
         }
     }
 
-    /// No campaign is planned yet.
-    pub fn plan_is_empty(&self) -> bool {
-        self.targets.is_empty()
-    }
-
     /// Fires what is due, then lets campaigns and projects act until nothing is left to decide.
     fn decide(&mut self) {
         while let Some(timer) = self.timers.pop_due(self.now) {

@@ -29,9 +29,9 @@ fn judge_tasks(evidence: &Evidence, findings: &mut Findings) {
         .collect();
     // An end and a begin in one millisecond: the end first.
     changes.sort();
-    let mut usage = Usage::default();
+    let mut usage = Usage::new(evidence, findings);
     for (at, begins, _, target) in changes {
-        usage.count(evidence, &target, begins, at, findings);
+        usage.count(&target, begins, at);
     }
 }
 
@@ -39,36 +39,36 @@ fn judge_tasks(evidence: &Evidence, findings: &mut Findings) {
 /// until the version is proven.
 fn judge_targets(evidence: &Evidence, findings: &mut Findings) {
     let mut in_flight: BTreeSet<TargetId> = BTreeSet::new();
-    let mut usage = Usage::default();
+    let mut usage = Usage::new(evidence, findings);
     for event in &evidence.ledger {
         let (Some(target), Some(state)) = (event.target(), event.state) else { continue };
         let begins = state.is_in_flight();
         let is_news =
             if begins { in_flight.insert(target.clone()) } else { in_flight.remove(&target) };
         if is_news {
-            usage.count(evidence, &target, begins, event.at, findings);
+            usage.count(&target, begins, event.at);
         }
     }
 }
 
 /// How much of each cap is used.
-#[derive(Default)]
-struct Usage(BTreeMap<Cap, u32>);
+struct Usage<'a> {
+    evidence: &'a Evidence,
+    findings: &'a mut Findings,
+    used: BTreeMap<Cap, u32>,
+}
 
-impl Usage {
-    fn count(
-        &mut self,
-        evidence: &Evidence,
-        target: &TargetId,
-        begins: bool,
-        at: Wall,
-        findings: &mut Findings,
-    ) {
-        for (cap, limit) in caps_of(evidence, target) {
-            let count = self.0.entry(cap.clone()).or_default();
+impl<'a> Usage<'a> {
+    fn new(evidence: &'a Evidence, findings: &'a mut Findings) -> Usage<'a> {
+        Usage { evidence, findings, used: BTreeMap::new() }
+    }
+
+    fn count(&mut self, target: &TargetId, begins: bool, at: Wall) {
+        for (cap, limit) in caps_of(self.evidence, target) {
+            let count = self.used.entry(cap.clone()).or_default();
             *count = if begins { *count + 1 } else { count.saturating_sub(1) };
             let count = *count;
-            findings.expect(5, !begins || count <= limit, || {
+            self.findings.expect(5, !begins || count <= limit, || {
                 format!("{cap:?}: {count} of {limit} in flight at {}", at.rfc3339())
             });
         }

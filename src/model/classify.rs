@@ -57,14 +57,21 @@ enum CodeClass {
     Unlisted,
 }
 
+/// An answer with an error status, as far as its class depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorAnswer<'a> {
+    pub status: u16,
+    /// As [`normal_code`] writes it.
+    pub code: Option<&'a str>,
+    pub message: Option<&'a str>,
+    pub retry_after: Option<Millis>,
+    /// What the request was signed with.
+    pub credential: CredentialForm,
+}
+
 /// The class of an error answer to the upgrade POST.
-pub fn submit_error(
-    status: u16,
-    code: Option<&str>,
-    message: Option<&str>,
-    retry_after: Option<Millis>,
-    credential: CredentialForm,
-) -> SubmitAnswer {
+pub fn submit_error(answer: ErrorAnswer<'_>) -> SubmitAnswer {
+    let ErrorAnswer { status, code, message, retry_after, credential } = answer;
     if !(300..500).contains(&status) || status == 408 {
         return SubmitAnswer::Uncertain;
     }
@@ -89,13 +96,8 @@ pub fn submit_error(
 }
 
 /// The class of an error answer to a read.
-pub fn read_error(
-    status: u16,
-    code: Option<&str>,
-    message: Option<&str>,
-    retry_after: Option<Millis>,
-    credential: CredentialForm,
-) -> ReadFailure {
+pub fn read_error(answer: ErrorAnswer<'_>) -> ReadFailure {
+    let ErrorAnswer { status, code, message, retry_after, credential } = answer;
     // No call of DCS redirects: a 3xx comes from something in between, and may pass.
     if !(400..500).contains(&status) || status == 408 {
         return ReadFailure::Unreachable;

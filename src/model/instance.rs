@@ -85,13 +85,6 @@ pub enum CacheMode {
     Unknown,
 }
 
-impl CacheMode {
-    /// Only these forms have a proxy to upgrade (API facts, section 6.3).
-    pub fn has_proxy(self) -> bool {
-        matches!(self, CacheMode::Proxy | CacheMode::HaRwSplit | CacheMode::Unknown)
-    }
-}
-
 /// Minor upgrades exist for the basic edition only (API facts, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

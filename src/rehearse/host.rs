@@ -129,10 +129,6 @@ impl Host {
         &self.world
     }
 
-    pub fn world_mut(&mut self) -> &mut World {
-        &mut self.world
-    }
-
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -167,14 +163,6 @@ impl Host {
     /// Goes through everything once more.
     pub fn recount(&self) -> Vec<Violation> {
         self.checker.recount(&self.store.rows())
-    }
-
-    /// The ledger as the store writes it, one JSON object per line.
-    pub fn ledger_lines(&self) -> String {
-        let lines = self.store.ledger().iter().map(|event| {
-            serde_json::to_string(event).expect("an event is made of strings and numbers")
-        });
-        lines.fold(String::new(), |all, line| all + &line + "\n")
     }
 
     /// The engine's steady clock.

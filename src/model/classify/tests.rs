@@ -24,7 +24,7 @@ enum Row {
 use Row::*;
 
 fn submit_row(status: u16, code: Option<&str>, credential: CredentialForm) -> Row {
-    match submit_error(status, code, None, None, credential) {
+    match submit_error(ErrorAnswer { status, code, message: None, retry_after: None, credential }) {
         SubmitAnswer::Conflict { upgrading: false } => Conflict,
         SubmitAnswer::Conflict { upgrading: true } => Upgrading,
         SubmitAnswer::ReportedCurrent => Current,
@@ -43,7 +43,7 @@ fn submit_row(status: u16, code: Option<&str>, credential: CredentialForm) -> Ro
 }
 
 fn read_row(status: u16, code: Option<&str>, credential: CredentialForm) -> Row {
-    match read_error(status, code, None, None, credential) {
+    match read_error(ErrorAnswer { status, code, message: None, retry_after: None, credential }) {
         ReadFailure::Unreachable => Unreachable,
         ReadFailure::Throttled { .. } => Throttled,
         ReadFailure::CredentialRefused { renewable: true } => Renewable,
@@ -197,7 +197,13 @@ fn a_429_teaches_the_limit_that_its_message_states() {
     assert_eq!(stated_limit(message), Some(learned));
     let spaced = "policy ip over ratelimit, limit:5, time:1 second";
     assert_eq!(stated_limit(spaced).map(|limit| limit.per), Some(Millis::from_secs(1)));
-    let answer = submit_error(429, Some("APIGW.0308"), Some(message), None, StaticKey);
+    let answer = submit_error(ErrorAnswer {
+        status: 429,
+        code: Some("APIGW.0308"),
+        message: Some(message),
+        retry_after: None,
+        credential: StaticKey,
+    });
     assert_eq!(answer, SubmitAnswer::Throttled { limit: Some(learned), retry_after: None });
 }
 

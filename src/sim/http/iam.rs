@@ -151,7 +151,9 @@ pub(super) fn projects(rows: impl Iterator<Item = ProjectRow>, query: &Query) ->
                 "is_domain": false,
                 "enabled": true,
                 "description": row.name,
-                "links": { "self": format!("/v3/projects/{}", row.id), "next": null, "previous": null },
+                "links": {
+                    "self": format!("/v3/projects/{}", row.id), "next": null, "previous": null,
+                },
             })
         })
         .collect();

@@ -95,13 +95,19 @@ pub(super) fn shape(answer: Answer, orders: &Orders) -> Result<Response<SimBody>
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(mime));
+    add_headers(headers, decision, text.len());
+    Ok(response)
+}
+
+/// What the shape says of itself. `length` is that of the whole answer.
+fn add_headers(headers: &mut HeaderMap, decision: Decision, length: usize) {
     match decision {
         // Announced whole, sent in part.
         Decision::Truncated | Decision::Stalled => {
-            headers.insert(header::CONTENT_LENGTH, text.len().max(2).into());
+            headers.insert(header::CONTENT_LENGTH, length.max(2).into());
         }
         Decision::SlowLoris => {
-            headers.insert(header::CONTENT_LENGTH, text.len().into());
+            headers.insert(header::CONTENT_LENGTH, length.into());
         }
         Decision::GzipBomb => {
             let gzip = header::HeaderValue::from_static("gzip");
@@ -113,7 +119,6 @@ pub(super) fn shape(answer: Answer, orders: &Orders) -> Result<Response<SimBody>
         }
         _ => {}
     }
-    Ok(response)
 }
 
 const JSON: &str = "application/json";

@@ -176,13 +176,6 @@ impl Access {
         self.keys.get(access).is_some_and(|key| key.projects.contains(project_id))
     }
 
-    /// Another secret for a key, as if it had been rotated.
-    pub fn rotate(&mut self, access: &str, secret: &str) {
-        if let Some(key) = self.keys.get_mut(access) {
-            key.secret = secret.into();
-        }
-    }
-
     /// Every token dies, as after a change of the password.
     pub fn revoke_tokens(&mut self) {
         self.tokens.clear();

@@ -57,10 +57,6 @@ impl Faults {
         self.healed = true;
     }
 
-    pub fn profile_mut(&mut self) -> &mut FaultProfile {
-        &mut self.profile
-    }
-
     /// Decides one call.
     pub fn decide(&mut self, occasion: Occasion<'_>) -> Step {
         if self.healed || (self.profile.rules.is_empty() && self.profile.scripts.is_empty()) {
@@ -216,6 +212,11 @@ fn add_knobs(profile: &mut FaultProfile, knobs: &Knobs) {
     };
     push(CallFilter::Only(CallKind::Upgrade), &upgrade);
     push(CallFilter::Any, &any);
+    add_outcomes(profile, knobs);
+}
+
+/// What becomes of tasks that were accepted.
+fn add_outcomes(profile: &mut FaultProfile, knobs: &Knobs) {
     let third = Share(knobs.breaks_midway.0 / 3.0);
     for (outcome, share) in [
         (Outcome::Vanishes, knobs.tasks_vanish),

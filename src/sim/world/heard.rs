@@ -2,10 +2,11 @@
 //! answers, through the same table.
 
 use super::decision::{Decision, Fate};
-use super::reply::{Content, RetryAfter, WorldReply};
+use super::reply::{Content, ErrorBody, RetryAfter, WorldReply};
 use crate::model::answer::Answered;
 use crate::model::classify::{
-    CredentialForm, RETRY_AFTER_MAX, normal_code, read_error, retry_after, submit_error,
+    CredentialForm, ErrorAnswer, RETRY_AFTER_MAX, normal_code, read_error, retry_after,
+    submit_error,
 };
 use crate::model::{AnswerNote, Millis, ReadAnswer, ReadFailure, SubmitAnswer, Wall};
 
@@ -18,13 +19,9 @@ impl WorldReply {
     ) -> Answered<SubmitAnswer> {
         let answer = match (self.is_heard(patience), &self.error, &self.content) {
             (false, ..) => SubmitAnswer::Uncertain,
-            (true, Some(error), _) => submit_error(
-                self.status,
-                Some(&normal_code(&error.code)),
-                Some(&error.message),
-                self.stated_wait(),
-                credential,
-            ),
+            (true, Some(error), _) => {
+                submit_error(self.error_answer(error, &normal_code(&error.code), credential))
+            }
             (true, None, Content::Accepted { task }) => {
                 SubmitAnswer::Accepted { task: task.clone() }
             }
@@ -41,13 +38,9 @@ impl WorldReply {
     ) -> Answered<Result<ReadAnswer, ReadFailure>> {
         let answer = match (self.is_heard(patience), &self.error, &self.content) {
             (false, ..) => Err(ReadFailure::Unreachable),
-            (true, Some(error), _) => Err(read_error(
-                self.status,
-                Some(&normal_code(&error.code)),
-                Some(&error.message),
-                self.stated_wait(),
-                credential,
-            )),
+            (true, Some(error), _) => {
+                Err(read_error(self.error_answer(error, &normal_code(&error.code), credential)))
+            }
             (true, None, Content::Read(answer)) => Ok(answer.clone()),
             (true, None, _) => Err(ReadFailure::Unreachable),
         };
@@ -65,6 +58,21 @@ impl WorldReply {
 
     fn is_heard(&self, patience: Millis) -> bool {
         self.fate() == Fate::Answered && self.latency < patience
+    }
+
+    fn error_answer<'a>(
+        &self,
+        error: &'a ErrorBody,
+        code: &'a str,
+        credential: CredentialForm,
+    ) -> ErrorAnswer<'a> {
+        ErrorAnswer {
+            status: self.status,
+            code: Some(code),
+            message: Some(&error.message),
+            retry_after: self.stated_wait(),
+            credential,
+        }
     }
 
     fn stated_wait(&self) -> Option<Millis> {

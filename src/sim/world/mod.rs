@@ -13,6 +13,7 @@ mod fault;
 mod heard;
 mod instance;
 pub mod knobs;
+mod position;
 mod profile;
 mod read;
 mod reply;
@@ -205,11 +206,6 @@ impl World {
     /// Keys, tokens and users.
     pub fn access(&mut self) -> &mut Access {
         &mut self.access
-    }
-
-    /// The fault profile in force, for tests that change it on the way.
-    pub fn faults_mut(&mut self) -> &mut FaultProfile {
-        self.faults.profile_mut()
     }
 
     /// The id of the project with that name.
