@@ -1,10 +1,12 @@
 //! What each answer of the cloud is kept as: the proof, apart from what was concluded from it.
 //!
-//! Answers to submissions are kept whole. Of reads, what decides is kept: status, versions, tasks;
-//! of a list page only how many rows it had.
+//! Answers to submissions are kept whole. Of reads, those are kept that speak for or against an
+//! upgrade, and refusals; of these, what decides: status, versions, tasks. Polls are not: they are
+//! most of all reads, and what they find stands in the ledger.
 
 use serde_json::{Value, json};
 
+use crate::engine::Read;
 use crate::model::answer::Answered;
 use crate::model::{
     AnswerNote, AttemptId, InstanceId, ProjectName, ReadAnswer, ReadCall, ReadFailure,
@@ -34,6 +36,25 @@ pub(super) fn of_submission(
         kind: SUBMITTED.into(),
         body: body.to_string(),
     }
+}
+
+/// Whether more of the answer must be kept than what the ledger will say.
+pub(super) fn is_worth_keeping(
+    read: &Read,
+    result: &Result<Answered<ReadAnswer>, Answered<ReadFailure>>,
+) -> bool {
+    let is_refusal = match result {
+        Ok(_) => false,
+        Err(failure) => match failure.answer {
+            ReadFailure::Unreachable | ReadFailure::Throttled { .. } => false,
+            ReadFailure::CredentialRefused { .. }
+            | ReadFailure::Forbidden
+            | ReadFailure::Gone
+            | ReadFailure::CapabilityAbsent
+            | ReadFailure::Rejected => true,
+        },
+    };
+    read.is_proof || is_refusal
 }
 
 /// The answer to a read, received at `at`.
@@ -102,6 +123,7 @@ fn shown(answer: &ReadAnswer) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::request::ReadId;
 
     #[test]
     fn a_submission_is_kept_with_its_task_and_its_attempt() {
@@ -116,6 +138,28 @@ mod tests {
         let body: Value = serde_json::from_str(&kept.body).unwrap();
         assert_eq!(body["answer"]["accepted"]["task"], "t-7");
         assert_eq!(body["note"]["status"], 200);
+    }
+
+    #[test]
+    fn a_poll_that_finds_nothing_leaves_no_evidence_and_a_refusal_does() {
+        let poll = Read {
+            id: ReadId(1),
+            project: "sg".into(),
+            call: ReadCall::TaskCentre { since: Wall(0), offset: 0 },
+            is_proof: false,
+        };
+        let look = Read { is_proof: true, ..poll.clone() };
+        let around = |answer| Answered { answer, note: AnswerNote::default(), server_time: None };
+        let nothing = Ok(Answered {
+            answer: ReadAnswer::Tasks { tasks: vec![], rows: 0 },
+            note: AnswerNote::default(),
+            server_time: None,
+        });
+        assert!(!is_worth_keeping(&poll, &nothing));
+        assert!(is_worth_keeping(&look, &nothing));
+        assert!(!is_worth_keeping(&poll, &Err(around(ReadFailure::Unreachable))));
+        assert!(is_worth_keeping(&look, &Err(around(ReadFailure::Unreachable))));
+        assert!(is_worth_keeping(&poll, &Err(around(ReadFailure::Forbidden))));
     }
 
     #[test]

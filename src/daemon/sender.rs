@@ -156,8 +156,9 @@ impl Sender {
             let result = result.unwrap_or_else(|_| {
                 Err(unclear("the reader's task panicked", ReadFailure::Unreachable))
             });
-            let evidence = evidence::of_read(clock::wall(), &read.project, &read.call, &result);
-            Answer { input: Input::Read { id: read.id, result }, evidence: Some(evidence) }
+            let evidence = evidence::is_worth_keeping(&read, &result)
+                .then(|| evidence::of_read(clock::wall(), &read.project, &read.call, &result));
+            Answer { input: Input::Read { id: read.id, result }, evidence }
         });
     }
 

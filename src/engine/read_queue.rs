@@ -83,6 +83,15 @@ impl Purpose {
         }
     }
 
+    /// Whether the answer speaks for or against one upgrade.
+    pub(super) fn is_proof(self) -> bool {
+        match self.class() {
+            Class::Reconcile | Class::Precheck => true,
+            Class::Verify => self.target().is_some(),
+            Class::Watch | Class::Inventory => false,
+        }
+    }
+
     pub(super) fn target(self) -> Option<TargetIx> {
         match self {
             Purpose::Versions(target)

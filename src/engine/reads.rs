@@ -118,7 +118,8 @@ impl Engine {
         let id = ReadId(self.last_read);
         self.outstanding.insert(id, Outstanding { project, wanted, generation });
         let project = self.projects[project.at()].name.clone();
-        self.out.requests.push(Request::Read(Read { id, project, call }));
+        let is_proof = wanted.purpose.is_proof();
+        self.out.requests.push(Request::Read(Read { id, project, call, is_proof }));
     }
 
     fn call_for(&self, project: ProjectIx, purpose: Purpose) -> ReadCall {

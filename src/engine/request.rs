@@ -37,4 +37,7 @@ pub struct Read {
     pub id: ReadId,
     pub project: ProjectName,
     pub call: ReadCall,
+    /// The answer speaks for or against one upgrade: it is kept as evidence. What only looks again
+    /// until something has changed is not: the ledger tells of the change.
+    pub is_proof: bool,
 }

@@ -294,7 +294,7 @@ impl Scene {
     pub fn ask(&mut self, call: ReadCall) -> (ReadId, Request) {
         self.read += 1;
         let id = ReadId(self.read);
-        (id, Request::Read(Read { id, project: "p".into(), call }))
+        (id, Request::Read(Read { id, project: "p".into(), call, is_proof: true }))
     }
 
     /// A read, asked and answered at once.
