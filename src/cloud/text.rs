@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::model::text::is_disruptive;
+
 use super::signing;
 
 /// The bound of a message in an answer's note; the cloud's own pages allow as much.
@@ -64,7 +66,7 @@ fn forms(secret: &str) -> [String; 5] {
     ]
 }
 
-/// Control characters and those that reorder a line become `\u{…}`; never longer than `limit`.
+/// Characters that disrupt a line become `\u{…}`; never longer than `limit`.
 fn escaped(raw: &str, limit: usize) -> String {
     let mut text = String::new();
     let mut left = limit;
@@ -80,17 +82,6 @@ fn escaped(raw: &str, limit: usize) -> String {
         text.push_str(&piece);
     }
     text
-}
-
-fn is_disruptive(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}'
-                | '\u{feff}'
-        )
 }
 
 #[cfg(test)]

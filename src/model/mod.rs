@@ -14,6 +14,7 @@ pub mod id;
 pub mod instance;
 pub mod policy;
 pub mod task;
+pub mod text;
 pub mod time;
 pub mod version;
 

@@ -15,7 +15,9 @@ use tracing::{debug, info, warn};
 use crate::engine::{Event, Fact};
 use crate::model::TargetId;
 
-use words::{Times, one_line, push};
+use crate::model::text::one_line;
+
+use words::{Times, push};
 
 pub use words::seen;
 
@@ -205,8 +207,9 @@ mod tests {
 
     #[test]
     fn no_answer_moves_the_cursor() {
-        let fact = Fact::TaskStatus { word: "x\u{1b}[2J\ny".into() };
-        assert_eq!(sentence(&event(fact), &TimeZone::UTC), "task is x\\u{1b}[2J\\ny");
+        let fact = Fact::TaskStatus { word: "x\u{1b}[2J\ny\u{202e}\u{200b}z".into() };
+        let shown = "task is x\\u{1b}[2J\\ny\\u{202e}\\u{200b}z";
+        assert_eq!(sentence(&event(fact), &TimeZone::UTC), shown);
     }
 
     #[test]

@@ -157,19 +157,6 @@ impl Times<'_> {
     }
 }
 
-/// Control characters as escapes: a line stays one line, and a terminal stays as it is.
-pub(super) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    line
-}
-
 pub(super) fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
     text.write_fmt(more).expect("a string takes any text");
 }
