@@ -115,17 +115,18 @@ fn learned(campaigns: &[&CampaignPlan], status: &Status) -> (u64, usize, usize) 
 fn stopped(project: &ProjectStatus) -> Option<Failure> {
     let name = escape::line(project.name.as_str());
     if let Some(why) = &project.credential_stopped {
-        let message = format!("project {name}: the cloud refuses its credential: {why}");
-        return Some(Failure::new(Exit::Credential, message).next(
-            "refit check --effective shows where the secret is read; mend it there, then refit \
-             plan",
-        ));
+        let message = format!(
+            "project {name}: the cloud refuses its credential: {why}; mend its secret where it is \
+             read, then plan again"
+        );
+        return Some(Failure::new(Exit::Credential, message).next("refit check --effective"));
     }
     if let Some(nobody) = &project.unreachable {
-        let message = format!("project {name}: nobody answers: {}", escape::line(&nobody.cause));
-        return Some(Failure::new(Exit::Unreachable, message).next(
-            "refit check --effective shows its dcs_endpoint and proxy; once it answers, refit plan",
-        ));
+        let message = format!(
+            "project {name}: nobody answers: {}; see its dcs_endpoint and proxy, then plan again",
+            escape::line(&nobody.cause)
+        );
+        return Some(Failure::new(Exit::Unreachable, message).next("refit check --effective"));
     }
     let why = project.stopped.as_ref()?;
     Some(

@@ -46,7 +46,7 @@ pub struct Args {
     knobs: bool,
 
     /// Multiplies every duration of the world.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, allow_negative_numbers = true)]
     scale: f64,
 
     /// Writes every request and every change of a task, one JSON object per line.
@@ -61,6 +61,10 @@ pub struct Args {
 pub fn run(simulate: Args, context: &Context) -> Result<Exit, Failure> {
     if simulate.knobs {
         return list_knobs(context);
+    }
+    if !simulate.listen.ip().is_loopback() {
+        let message = format!("--listen {}: it answers on loopback only", simulate.listen);
+        return Err(Failure::usage(message).next("refit simulate --listen 127.0.0.1:0"));
     }
     if simulate.fleet == Some(0) {
         return Err(Failure::usage("--fleet 0: a fleet has at least one instance"));

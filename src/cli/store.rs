@@ -81,9 +81,9 @@ async fn init(path: &Path, context: &Context) -> Result<Exit, Failure> {
     for old in &moved {
         context.output.data(&format!("  the old file is now {}\n", old.display()))?;
     }
-    context.output.say(
-        "Before the next refit run: what the old store had in flight may still run in the cloud; \
-         refit run --no-starts shows it as busy.",
-    );
+    let warning = "Before the next refit run: what the old store had in flight may still run in the \
+                   cloud. It shows as busy with:";
+    context.output.say(context.output.sentence(warning).trim_end());
+    context.output.say(context.output.command("next", "refit run --no-starts").trim_end());
     Ok(Exit::Done)
 }

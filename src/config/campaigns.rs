@@ -249,8 +249,8 @@ impl Kind for Failures {
         match number {
             Some(percent @ 1..=100) => Ok(Share::Percent(percent)),
             _ => {
-                let message = format!("{} is not a percentage", quoted(written));
-                let help = "write 3 without quotes, or \"1%\" to \"100%\"";
+                let message = format!("{} is not a whole percentage", quoted(written));
+                let help = "write 3 without quotes, or whole percents, \"1%\" to \"100%\"";
                 Err(vec![Problem::new(message).help(help)])
             }
         }

@@ -42,7 +42,7 @@ pub fn text<'a>(item: &'a Item<'_>, wanted: &str) -> Result<&'a str, Vec<Problem
         .ok_or_else(|| wrong_type(item, "a string", &format!("write {wanted}, in quotes")))?;
     if text.is_empty() {
         let problem = Problem::new("an empty string says nothing");
-        return Err(vec![problem.help(format!("write {wanted}, or leave the key out"))]);
+        return Err(vec![problem.help(format!("write {wanted}"))]);
     }
     if text.chars().any(char::is_control) {
         let problem = Problem::new("the string holds a control character");
@@ -147,7 +147,12 @@ impl Kind for Whole {
             Ok(value) if self.0.contains(&value) => Ok(value),
             _ if value < 0 => Err(wrong(format!("{value} is negative"))),
             _ if value < i128::from(least) => Err(wrong(format!("{value} is less than {least}"))),
-            _ => Err(wrong(format!("{} is more than {most}", clipped(number.as_str())))),
+            _ => {
+                let problem =
+                    Problem::new(format!("{} is more than {most}", clipped(number.as_str())));
+                let help = format!("write a whole number from {least} to {most}");
+                Err(vec![problem.help(help)])
+            }
         }
     }
 

@@ -64,27 +64,9 @@ pub fn quoted(text: &str) -> String {
     format!("{shown:?}")
 }
 
-/// How alike two names must be, from 0 to 1, for one to be offered in place of the other.
-const LIKENESS: f64 = 0.75;
-
-/// Shorter than this, a name is part of too many others to be meant by it.
-const PART_MIN: usize = 4;
-
-/// The name that was probably meant: one that contains it, or that looks like it.
+/// The name that was probably meant, by the measure that the command line uses too.
 pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong = wrong.to_lowercase();
-    let likeness = |name: &str| {
-        let name = name.to_lowercase();
-        let likeness = strsim::jaro_winkler(&wrong, &name);
-        let is_part = wrong.len() >= PART_MIN && name.contains(&wrong);
-        if is_part { likeness.max(LIKENESS) } else { likeness }
-    };
-    names
-        .into_iter()
-        .map(|name| (likeness(name), name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, name)| name)
+    crate::model::closest::closest(wrong, names).into_iter().next()
 }
 
 #[cfg(test)]

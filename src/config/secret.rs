@@ -58,6 +58,10 @@ impl Kind for SecretReference {
             "credential" if is_plain && !rest.contains('/') && !rest.starts_with('.') => {
                 Ok(Reference::Credential(rest.into()))
             }
+            "env" if is_plain => Err(wrong("a variable's name holds no equals sign")),
+            "credential" if is_plain => {
+                Err(wrong("a credential's name holds no slash and does not begin with a dot"))
+            }
             "env" | "file" | "credential" => Err(wrong("the reference names nothing to read")),
             _ => Err(wrong("a secret must not stand in the file")),
         }

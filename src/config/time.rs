@@ -20,7 +20,8 @@ impl Kind for Zone {
     fn parse(&self, item: &Item<'_>) -> Result<TimeZone, Vec<Problem>> {
         let name = text(item, "an IANA name, such as \"Europe/Berlin\"")?;
         // A zone without a name (a POSIX rule, say) could not be printed back.
-        if let Some(zone) = TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some()) {
+        let zone = TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some_and(is_iana));
+        if let Some(zone) = zone {
             return Ok(zone);
         }
         let help = match closest_zone(name) {
@@ -39,10 +40,19 @@ impl Kind for Zone {
     }
 }
 
+/// Files beside the zones that are none of IANA's: what they mean depends on the machine, or
+/// counts leap seconds.
+fn is_iana(name: &str) -> bool {
+    let is_other =
+        ["localtime", "posixrules", "Factory"].iter().any(|other| name.eq_ignore_ascii_case(other));
+    let folder = name.split_once('/').map(|(folder, _)| folder.to_ascii_lowercase());
+    !is_other && !matches!(folder.as_deref(), Some("posix" | "right"))
+}
+
 /// People leave out the continent more often than they misspell it.
 fn closest_zone(wrong: &str) -> Option<String> {
-    let names: Vec<String> =
-        jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    let all = jiff::tz::db().available().map(|name| name.as_str().to_owned());
+    let names: Vec<String> = all.filter(|name| is_iana(name)).collect();
     let city = |name: &str| name.rsplit('/').next().unwrap_or_default().replace('_', " ");
     let by_city = names.iter().find(|name| {
         name.contains('/') && city(name).eq_ignore_ascii_case(&wrong.replace('_', " "))

@@ -10,14 +10,19 @@ const LISTED: usize = 12;
 /// Jaro-Winkler similarity from which a name counts as close; 1 is equal.
 const SIMILAR: f64 = 0.75;
 
+/// Shorter than this, a name is part of too many others to be meant by it.
+const PART_MIN: usize = 4;
+
 /// The known names closest to `name`, the best first; those that contain it count as close.
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let name = name.to_lowercase();
     let mut scored: Vec<(f64, &str)> = known
         .into_iter()
         .map(|candidate| {
-            let contains = !name.is_empty() && candidate.contains(name);
-            let score = strsim::jaro_winkler(name, candidate);
-            (if contains { score.max(SIMILAR) } else { score }, candidate)
+            let lower = candidate.to_lowercase();
+            let is_part = name.len() >= PART_MIN && lower.contains(&name);
+            let score = strsim::jaro_winkler(&name, &lower);
+            (if is_part { score.max(SIMILAR) } else { score }, candidate)
         })
         .filter(|(score, _)| *score >= SIMILAR)
         .collect();
@@ -65,6 +70,12 @@ mod tests {
     #[test]
     fn a_part_of_a_name_counts_as_close() {
         assert_eq!(closest("orders", ["cache-orders-01", "cache-web-01"]), ["cache-orders-01"]);
+    }
+
+    #[test]
+    fn a_letter_or_two_are_part_of_too_much_to_mean_anything() {
+        assert!(closest("d", ["0d1e2f", "cache-red-1"]).is_empty());
+        assert_eq!(closest("WEEKLY", ["weekly"]), ["weekly"]);
     }
 
     #[test]

@@ -134,7 +134,12 @@ pub async fn run(
 fn world_spec(options: &CommandOptions) -> Result<WorldSpec, CommandError> {
     match &options.world {
         WorldSource::Demo => Ok(WorldSpec::demo(options.seed)),
-        WorldSource::Fleet(count) => Ok(WorldSpec::fleet(*count, FLEET_TAKES)),
+        WorldSource::Fleet(count) => {
+            let mut world = WorldSpec::fleet(*count, FLEET_TAKES);
+            // As README's first campaign selects them.
+            world.projects[0].instances[0].name = "cache".into();
+            Ok(world)
+        }
         WorldSource::File(path) => {
             let (text, name) = read(path)?;
             Ok(WorldSpec::from_toml(&text, &name)?)

@@ -49,6 +49,10 @@ fn a_bad_file_is_exit_65_with_its_place_and_a_bad_knob_exit_2() {
     assert_eq!(ran.exit, 2, "{}", ran.stderr);
     assert!(ran.said().contains("one of 4116 4026 4017 runs_twice"), "{}", ran.stderr);
     assert_eq!(refit("simulate --scale 0").exit, 2);
+    let ran = refit("simulate --scale -1");
+    assert!(ran.exit == 2 && ran.said().contains("-1 is not above 0"), "{}", ran.stderr);
+    let ran = refit("simulate --listen 0.0.0.0:0");
+    assert!(ran.exit == 2 && ran.said().contains("on loopback only"), "{}", ran.stderr);
     let ran = refit("simulate --fleet 0");
     assert_eq!(ran.exit, 2, "{}", ran.stderr);
     assert!(ran.said().contains("at least one instance"), "{}", ran.stderr);
@@ -85,6 +89,37 @@ fn a_port_in_use_is_exit_69_with_a_command_that_finds_another() {
     assert_eq!(ran.exit, 69, "{}", ran.stderr);
     assert!(ran.said().contains(&format!("the address {address} is in use")), "{}", ran.stderr);
     assert!(ran.said().contains("next: refit simulate --listen 127.0.0.1:0"), "{}", ran.stderr);
+}
+
+/// The fleet of README's fourth step, and the file of its second with what the fourth puts into it.
+#[test]
+fn the_readme_s_own_file_plans_the_simulated_fleet() {
+    let child = command(&["simulate", "--fleet", "3"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut process = Process(child);
+    let mut said = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let url = said.next().unwrap().unwrap().strip_prefix("listening on ").unwrap().to_owned();
+
+    let readme = include_str!("../../README.md");
+    let mut blocks =
+        readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let (file, project) = (blocks.next().unwrap(), blocks.next().unwrap());
+    let lines = file.lines().filter(|line| !line.starts_with("projects.sg-prod"));
+    assert_eq!(file.lines().count() - 1, 9, "README calls it short");
+    let file = lines.chain(project.lines()).collect::<Vec<_>>().join("\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refit.toml");
+    fs::write(&path, file.replace("http://127.0.0.1:18080", &url)).unwrap();
+
+    let mut plan = command(&["plan", "--config", path.to_str().unwrap()]);
+    let keys = readme.lines().find_map(|line| line.strip_prefix("export HUAWEICLOUD_SDK_AK=SIM"));
+    for key in format!("HUAWEICLOUD_SDK_AK=SIM{}", keys.unwrap()).split(' ') {
+        let (name, value) = key.split_once('=').unwrap();
+        plan.env(name, value);
+    }
+    let output = plan.output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("3 to upgrade") && text.contains("cache-0001"), "{text}");
 }
 
 #[test]
