@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::store::{ReadOnly, StoreError};
 
 pub use crate::engine::view::Why;
-pub use questions::{EventsAnswer, OrderBody, Problem};
+pub use questions::{EventsAnswer, OrderBody, Problem, REASON_MAX_BYTES};
 
 use unix_socket::UnixSocket;
 

@@ -4,6 +4,7 @@
 //! Bodies are the engine's own views as JSON. 200 done · 400 not understood · 404 unknown ·
 //! 409 refused in this state · 503 the loop does not answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -19,10 +20,13 @@ use crate::daemon::handle::NoAnswer;
 use crate::engine::order::Refusal;
 use crate::engine::view::{Candidate, Why};
 use crate::engine::{Command, Event, Order, Plan, Reply, Status};
-use crate::model::{TargetId, Wall, closest};
+use crate::model::{TargetId, Wall};
 use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
 
 use super::peer::Actor;
+
+/// Of an order's reason: it stands in the ledger and in every status, and is to be read there.
+pub const REASON_MAX_BYTES: usize = 1_000;
 
 /// What is posted to `/v1/orders`: an order without its actor, whom the kernel names.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub struct OrderBody {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventsAnswer {
     pub events: Vec<Event>,
+    /// The targets in it, each with its instance's name.
+    #[serde(default)]
+    pub names: Vec<Candidate>,
 }
 
 /// What is said instead of an answer.
@@ -111,23 +118,8 @@ async fn why(
         TargetId { campaign: campaign.into(), project: project.into(), instance: instance.into() };
     match site.handle.why(target.clone()).await? {
         Some(why) => Ok(Json(why)),
-        None => {
-            let plan = site.handle.plan().await?;
-            Err(Refused::new(StatusCode::NOT_FOUND, unknown(&plan, &target)))
-        }
+        None => Err(Refused::new(StatusCode::NOT_FOUND, format!("no target is called {target}"))),
     }
-}
-
-fn unknown(plan: &Plan, target: &TargetId) -> String {
-    let wanted = target.to_string();
-    let known: Vec<String> = plan
-        .campaigns
-        .iter()
-        .flat_map(|campaign| campaign.targets.iter().map(move |one| (campaign, one)))
-        .map(|(campaign, one)| format!("{}/{}/{}", campaign.name, one.project, one.instance))
-        .collect();
-    let hint = closest::hint(&wanted, known.iter().map(String::as_str));
-    format!("no target is called {wanted:?}{hint}")
 }
 
 async fn targets(
@@ -157,7 +149,13 @@ async fn events(
         },
         limit: query.limit,
     };
-    Ok(Json(EventsAnswer { events: site.store.events(&filter).await? }))
+    let events = site.store.events(&filter).await?;
+    let targets: BTreeSet<TargetId> = events.iter().filter_map(Event::target).collect();
+    let names = match targets.is_empty() {
+        true => Vec::new(),
+        false => site.handle.names(targets.into_iter().collect()).await?,
+    };
+    Ok(Json(EventsAnswer { events, names }))
 }
 
 async fn order(
@@ -167,6 +165,10 @@ async fn order(
 ) -> Result<(StatusCode, Json<Reply>), Refused> {
     let body: OrderBody = serde_json::from_slice(&body)
         .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    if body.reason.as_ref().is_some_and(|reason| reason.len() > REASON_MAX_BYTES) {
+        let message = format!("a reason holds {REASON_MAX_BYTES} bytes at most");
+        return Err(Refused::new(StatusCode::BAD_REQUEST, message));
+    }
     let Some(actor) = actor else {
         let message = "the kernel does not say who you are";
         return Err(Refused::new(StatusCode::FORBIDDEN, message.into()));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use crate::api::OrderBody;
+use crate::api::{OrderBody, REASON_MAX_BYTES};
 use crate::engine::order::{Refusal, ResumeScope, Verdict};
 use crate::engine::{Command, Reply, Scope};
 use crate::exit::Exit;
@@ -126,7 +126,7 @@ pub struct Freeze {
     #[command(flatten)]
     covered: Covered,
     /// When it ends by itself: a time, or a duration from now; else only `refit unfreeze` ends it.
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     until: Option<String>,
     #[command(flatten)]
     reason: Reason,
@@ -203,6 +203,7 @@ pub fn run(control: Control, context: &Context) -> Result<Exit, Failure> {
         let socket =
             Socket::open(&context.site).map_err(|none| none.into_refusal(&context.site))?;
         let order = order(control, &socket, context).await?;
+        check_reason(order.reason.as_ref())?;
         let within = match order.command {
             Command::Abort { .. } => IN_A_WHILE,
             _ => SOON,
@@ -262,7 +263,18 @@ async fn order(control: Control, socket: &Socket, context: &Context) -> Result<O
             (Command::Retry { target }, reason)
         }
     };
-    Ok(OrderBody { reason: reason.reason.map(Arc::from), command })
+    let reason = reason.reason.filter(|reason| !reason.trim().is_empty());
+    Ok(OrderBody { reason: reason.map(Arc::from), command })
+}
+
+/// Refused here rather than by the daemon: nothing is sent that cannot be taken.
+fn check_reason(reason: Option<&Arc<str>>) -> Result<(), Failure> {
+    match reason.map(|reason| reason.len()).filter(|length| *length > REASON_MAX_BYTES) {
+        None => Ok(()),
+        Some(length) => Err(Failure::usage(format!(
+            "--reason holds {REASON_MAX_BYTES} bytes at most, and this one has {length}"
+        ))),
+    }
 }
 
 fn read_until(text: &str, context: &Context) -> Result<crate::model::Wall, Failure> {
@@ -287,12 +299,13 @@ fn show(reply: &Reply, context: &Context) -> Result<Exit, Failure> {
     }
     match reply {
         Reply::Done { message, .. } => {
-            let message = context.output.completed(message);
+            let message = context.site.clock.localized(&context.output.completed(message));
             context.output.data(&context.output.sentence(&escape::line(&message)))?;
             Ok(exit)
         }
         Reply::Refused { message, .. } => {
-            let failure = Failure::new(exit, context.output.completed(message));
+            let said = context.site.clock.localized(&context.output.completed(message));
+            let failure = Failure::new(exit, said);
             // Most refusals name the command that helps themselves.
             Err(if message.contains("refit ") { failure } else { failure.next("refit status") })
         }

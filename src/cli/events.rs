@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use crate::api::EventsAnswer;
 use crate::daemon::narrate;
-use crate::engine::{Event, Fact, Plan};
+use crate::engine::{Event, Fact};
 use crate::exit::Exit;
 use crate::model::{TargetId, closest};
 use crate::store::{EVENTS_LIMIT, EventFilter, EventOrder};
@@ -14,7 +15,7 @@ use crate::store::{EVENTS_LIMIT, EventFilter, EventOrder};
 use super::failure::Failure;
 use super::moment::{self, Relative};
 use super::source::Source;
-use super::{Context, escape, json, settings, target};
+use super::{Context, escape, json, settings};
 
 /// How often `--follow` asks for news.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -31,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "EVENT")]
     kind: Option<String>,
     /// Only since then: a time, or a duration ago.
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     since: Option<String>,
     /// The newest so many.
     #[arg(long, value_name = "N", default_value_t = 50,
@@ -51,33 +52,46 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             context.output.say(&caveat);
         }
         let mut filter = filter(args, &source, context).await?;
-        let names = names(&source.plan().await?);
-        let mut events = source.events(&filter).await?;
-        events.reverse();
-        print(&events, &names, context)?;
+        let mut page = source.events(&filter).await?;
+        page.events.reverse();
+        print(&page, context)?;
         if !args.follow {
             return Ok(Exit::Done);
         }
-        filter.after_seq = events.last().map_or(0, |event| event.seq);
+        filter.after_seq = page.events.last().map_or(0, |event| event.seq);
         filter.order = EventOrder::OldestFirst;
+        filter.limit = Some(EVENTS_LIMIT);
         tokio::select! {
-            ended = follow(&source, filter, &names, context) => ended,
+            ended = follow(source, filter, context) => ended,
             _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
         }
     })
 }
 
+/// Prints what happens after the filter's `after_seq`, as fast as it happens, from one daemon to the
+/// next.
 async fn follow(
-    source: &Source,
+    mut source: Source,
     mut filter: EventFilter,
-    names: &Names,
     context: &Context,
 ) -> Result<Exit, Failure> {
+    let mut was_reopened = false;
     loop {
-        let events = source.events(&filter).await?;
-        print(&events, names, context)?;
-        filter.after_seq = events.last().map_or(filter.after_seq, |event| event.seq);
-        tokio::time::sleep(FOLLOW_EVERY).await;
+        let page = match source.events(&filter).await {
+            // The daemon ended: its store has the rest, and what the next one adds.
+            Err(lost) if lost.exit == Exit::Unreachable && !was_reopened => {
+                source = Source::open(context).await?;
+                was_reopened = true;
+                continue;
+            }
+            page => page?,
+        };
+        was_reopened = false;
+        print(&page, context)?;
+        filter.after_seq = page.events.last().map_or(filter.after_seq, |event| event.seq);
+        if page.events.len() < EVENTS_LIMIT as usize {
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
     }
 }
 
@@ -132,35 +146,28 @@ fn event_names() -> Vec<String> {
     text.split('`').skip(1).step_by(2).filter(|name| !name.is_empty()).map(Into::into).collect()
 }
 
-/// Instance names, for people.
-type Names = BTreeMap<TargetId, String>;
-
-fn names(plan: &Plan) -> Names {
-    let targets = plan.campaigns.iter().flat_map(|campaign| {
-        campaign.targets.iter().map(move |one| (target::id(campaign, one), one.name.to_string()))
-    });
-    targets.collect()
-}
-
-fn print(events: &[Event], names: &Names, context: &Context) -> Result<(), Failure> {
-    for event in events {
-        if context.output.is_json() {
-            context.output.json_line(&json::event(event))?;
-        } else {
-            context.output.data(&line(event, names, context))?;
-        }
+fn print(page: &EventsAnswer, context: &Context) -> Result<(), Failure> {
+    if context.output.is_json() {
+        return page
+            .events
+            .iter()
+            .try_for_each(|event| context.output.json_line(&json::event(event)));
     }
-    Ok(())
+    let names: Names = page.names.iter().map(|one| (&one.target, &*one.name)).collect();
+    page.events.iter().try_for_each(|event| context.output.data(&line(event, &names, context)))
 }
+
+/// Instance names, for people.
+type Names<'a> = BTreeMap<&'a TargetId, &'a str>;
 
 /// Columns in front of what does not fit into an event's line.
 const CONTINUED_INDENT: usize = 4;
 
 /// `2026-11-28 23:41:07 +08:00  weekly/sg/cache-1  accepted as task 1`.
-fn line(event: &Event, names: &Names, context: &Context) -> String {
+fn line(event: &Event, names: &Names<'_>, context: &Context) -> String {
     let at = context.site.clock.show_date(event.at);
     let instance = event.target().map(|target| match names.get(&target) {
-        Some(name) => name.clone(),
+        Some(name) => (*name).to_owned(),
         None => target.instance.to_string(),
     });
     let parts = [
@@ -173,7 +180,8 @@ fn line(event: &Event, names: &Names, context: &Context) -> String {
         true => "refit".to_owned(),
         false => escape::line(&parts.join("/")),
     };
-    let text = format!("{at}  {subject}  {}", narrate::sentence(event, &context.site.clock.zone));
+    let sentence = narrate::sentence(event, &context.site.clock.zone);
+    let text = format!("{at}  {subject}  {}", escape::line(&sentence));
     context.output.wrapped(&text, CONTINUED_INDENT)
 }
 

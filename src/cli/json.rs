@@ -40,6 +40,10 @@ const INSTANTS: [&str; 19] = [
 /// Keys of views and events that hold a duration.
 const DURATIONS: [&str; 5] = ["after", "took", "offset", "skew", "per"];
 
+/// Those of them that may be unknown. Others share their key with something else that may: an
+/// upgrade that succeeded has no versions `after` it where they were not read.
+const NULL_DURATIONS: [&str; 1] = ["skew"];
+
 /// A view as it is printed.
 pub fn readable(view: &impl Serialize) -> Value {
     let value = serde_json::to_value(view).expect("views hold nothing that JSON cannot say");
@@ -58,6 +62,9 @@ fn field((key, value): (String, Value)) -> (String, Value) {
     match value.as_i64() {
         Some(at) if INSTANTS.contains(&key.as_str()) => (key, json!(instant(Wall(at)))),
         Some(_) if DURATIONS.contains(&key.as_str()) => (format!("{key}_ms"), value),
+        None if value.is_null() && NULL_DURATIONS.contains(&key.as_str()) => {
+            (format!("{key}_ms"), value)
+        }
         _ => (key, convert(value)),
     }
 }
@@ -193,6 +200,14 @@ mod tests {
             let durations = text.matches("987654321").count();
             assert_eq!(durations, text.matches("_ms\":987654321").count(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_that_is_not_known_keeps_its_key() {
+        let known = readable(&json!({ "skew": 7 }));
+        let unknown = readable(&json!({ "skew": null, "after": null }));
+        assert_eq!(known, json!({ "skew_ms": 7 }));
+        assert_eq!(unknown, json!({ "skew_ms": null, "after": null }));
     }
 
     #[test]

@@ -37,6 +37,12 @@ const SECOND_MS: i64 = 1_000;
 
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 
+/// Farther away no instant is meant, and some can no longer be written.
+const FARTHEST: Millis = Millis::from_hours(100 * 366 * 24);
+
+/// What an instant of the engine's sentences ends in.
+const UTC: &str = " UTC";
+
 /// From here on the day of the week is ambiguous.
 const WEEK_HOURS: i64 = 6 * 24;
 
@@ -89,16 +95,24 @@ impl Clock {
         }
     }
 
+    /// `23:30:00`, with its weekday where `beside`, showing the same instant, has another date.
+    pub fn show_beside(&self, at: Wall, beside: &Clock) -> String {
+        let date = |clock: &Clock| clock.zoned(at).map(|zoned| zoned.date());
+        match self.zoned(at).filter(|_| date(self) != date(beside)) {
+            Some(zoned) => format!("{} {}", zoned.strftime("%a"), self.show_time(at)),
+            None => self.show_time(at),
+        }
+    }
+
     /// As short as it can be read beside `start`: without what is the same there.
     pub fn show_within(&self, at: Wall, start: Wall) -> String {
         let (Some(zoned), Some(started)) = (self.zoned(at), self.zoned(start)) else {
             return at.rfc3339();
         };
-        if at - start >= Millis::from_hours(WEEK_HOURS) {
-            return self.show(at);
-        }
         let mut text = self.show_time(at);
-        if zoned.date() != started.date() {
+        if at - start >= Millis::from_hours(WEEK_HOURS) {
+            text.insert_str(0, &zoned.strftime("%Y-%m-%d ").to_string());
+        } else if zoned.date() != started.date() {
             text.insert_str(0, &zoned.strftime("%a ").to_string());
         }
         if zoned.offset() != started.offset() {
@@ -133,7 +147,7 @@ impl Clock {
     /// Reads an instant: RFC 3339, a local date or date-time, `now`, or a duration from now.
     ///
     /// # Errors
-    /// None of these; the message names `option` and shows one of each.
+    /// None of these, or farther away than anybody means; the message names `option`.
     pub fn read(
         &self,
         option: &str,
@@ -141,27 +155,64 @@ impl Clock {
         now: Wall,
         relative: Relative,
     ) -> Result<Wall, Failure> {
+        let Some(at) = self.instant(text, now, relative) else {
+            let examples =
+                format!("{option} 2026-12-01T09:30, {option} 2026-12-01T01:30:00Z or {option} 2h");
+            let message = format!("{option}: {text:?} is neither a time nor a duration");
+            return Err(Failure::usage(message).next(examples));
+        };
+        if (at - now).0.abs() > FARTHEST.0 {
+            let message = format!("{option}: {text:?} is more than a hundred years away");
+            return Err(Failure::usage(message).next("leave it out where no end is meant"));
+        }
+        Ok(at)
+    }
+
+    fn instant(&self, text: &str, now: Wall, relative: Relative) -> Option<Wall> {
         if text == "now" {
-            return Ok(now);
+            return Some(now);
         }
         if let Ok(instant) = text.parse::<Timestamp>() {
-            return Ok(Wall(instant.as_millisecond()));
+            return Some(Wall(instant.as_millisecond()));
         }
         if let Some(instant) = local(text).and_then(|local| self.zone.to_timestamp(local).ok()) {
-            return Ok(Wall(instant.as_millisecond()));
+            return Some(Wall(instant.as_millisecond()));
         }
-        if let Some(by) = duration(text) {
-            // Nobody means the milliseconds of the moment of typing.
-            let now = Wall(now.0 / 1_000 * 1_000);
-            return Ok(match relative {
-                Relative::Ago => now - by,
-                Relative::FromNow => now + by,
-            });
-        }
-        Err(Failure::usage(format!("{option}: {text:?} is neither a time nor a duration")).next(
-            format!("{option} 2026-12-01T09:30, {option} 2026-12-01T01:30:00Z or {option} 2h"),
-        ))
+        // Nobody means the milliseconds of the moment of typing.
+        let now = Wall(now.0 / SECOND_MS * SECOND_MS);
+        duration(text).map(|by| match relative {
+            Relative::Ago => now - by,
+            Relative::FromNow => now + by,
+        })
     }
+
+    /// The text with its instants in this zone. The engine knows none, so its sentences carry them
+    /// as `2026-11-29 01:00:00 UTC`.
+    pub fn localized(&self, text: &str) -> String {
+        let mut result = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(end) = rest.find(UTC) {
+            let (before, after) = rest.split_at(end + UTC.len());
+            match instant_before(&before[..end]) {
+                Some((begin, at)) => {
+                    result.push_str(&before[..begin]);
+                    result.push_str(&self.show_date(at));
+                }
+                None => result.push_str(before),
+            }
+            rest = after;
+        }
+        result.push_str(rest);
+        result
+    }
+}
+
+/// The instant in UTC that the text ends in, and where it begins.
+fn instant_before(text: &str) -> Option<(usize, Wall)> {
+    let begin = text.len().checked_sub("2026-11-29 01:00:00".len())?;
+    let local = civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text.get(begin..)?).ok()?;
+    let at = TimeZone::UTC.to_timestamp(local).ok()?;
+    Some((begin, Wall(at.as_millisecond())))
 }
 
 fn local(text: &str) -> Option<civil::DateTime> {
@@ -230,6 +281,33 @@ mod tests {
         assert_eq!(berlin.show_within(at("2026-03-29T00:30:00Z"), start), "Sun 01:30");
         assert_eq!(berlin.show_within(at("2026-03-29T01:30:00Z"), start), "Sun 03:30 +02:00");
         assert!(berlin.show_within(at("2026-04-28T01:30:00Z"), start).contains("2026-04-28"));
+    }
+
+    #[test]
+    fn the_instants_of_a_sentence_are_shown_in_the_zone() {
+        let text = "frozen until 2026-11-28 17:00:00 UTC, not 16:00:00 UTC; in UTC";
+        assert_eq!(
+            singapore().localized(text),
+            "frozen until 2026-11-29 01:00:00 +08:00, not 16:00:00 UTC; in UTC"
+        );
+        assert_eq!(Clock::utc().localized(text), text);
+        assert_eq!(singapore().localized("größe UTC"), "größe UTC");
+    }
+
+    #[test]
+    fn an_instant_beyond_all_meaning_is_refused() {
+        for text in ["99999999d", "40000d", "9999-12-31", "0001-01-01T00:00:00Z"] {
+            assert_eq!(read(text, Relative::FromNow), None, "{text}");
+        }
+        assert!(read("3650d", Relative::FromNow).is_some());
+    }
+
+    #[test]
+    fn a_time_shows_its_weekday_where_the_clock_beside_it_has_another_day() {
+        let at = |text: &str| Wall(text.parse::<Timestamp>().unwrap().as_millisecond());
+        let (utc, local) = (Clock::utc(), singapore());
+        assert_eq!(utc.show_beside(at("2026-11-28T15:30:00Z"), &local), "15:30:00");
+        assert_eq!(utc.show_beside(at("2026-11-28T17:30:00Z"), &local), "Sat 17:30:00");
     }
 
     #[test]

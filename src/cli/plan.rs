@@ -37,9 +37,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         let mut plan = match Socket::open(&context.site) {
             Ok(socket) => {
                 // Asked first: it is quick, so that a daemon that hangs is soon known to.
-                let status = socket.get("/v1/status").await?.unwrap_or_default();
+                let status = socket.get("/v1/status").await?;
                 stopped = stopped_credential(&status, args.campaign.as_deref(), context);
-                socket.get_within(IN_A_WHILE, "/v1/plan").await?.unwrap_or_default()
+                socket.get_within(IN_A_WHILE, "/v1/plan").await?
             }
             Err(none @ NoDaemon::Forbidden(..)) => return Err(none.into_failure(&context.site)),
             Err(NoDaemon::Absent(..)) => planning::plan(args.campaign.as_deref(), context).await?,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -148,11 +149,11 @@ impl Socket {
         &self.path
     }
 
-    /// `None` if the daemon knows no such thing (404).
+    /// Asks what every daemon of this version can answer.
     ///
     /// # Errors
     /// The daemon went away, is silent, or answered with anything but success.
-    pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<Option<T>, Failure> {
+    pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, Failure> {
         self.get_within(SOON, route).await
     }
 
@@ -164,16 +165,36 @@ impl Socket {
         &self,
         within: Duration,
         route: &str,
-    ) -> Result<Option<T>, Failure> {
+    ) -> Result<T, Failure> {
+        let (status, body) = self.ask(within, route).await?;
+        match status {
+            StatusCode::NOT_FOUND => Err(self.other_version(format!("it does not know {route}"))),
+            _ => self.success(status, &body),
+        }
+    }
+
+    /// Asks about one thing; `None` if the daemon knows none of that name (404).
+    ///
+    /// # Errors
+    /// As [`Socket::get`].
+    pub async fn find<T: DeserializeOwned>(&self, route: &str) -> Result<Option<T>, Failure> {
+        let (status, body) = self.ask(SOON, route).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => self.success(status, &body).map(Some),
+        }
+    }
+
+    async fn ask(&self, within: Duration, route: &str) -> Result<(StatusCode, Vec<u8>), Failure> {
         let answer = self.client.get(format!("{ORIGIN}{route}")).timeout(within).send().await;
-        let (status, body) = self.read(answer).await.map_err(|error| self.lost(&error, within))?;
-        if status == reqwest::StatusCode::NOT_FOUND {
-            return Ok(None);
+        self.read(answer).await.map_err(|error| self.lost(&error, within))
+    }
+
+    fn success<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, Failure> {
+        match status.is_success() {
+            true => self.decode(body),
+            false => Err(self.unexpected(status, body)),
         }
-        if !status.is_success() {
-            return Err(self.unexpected(status, &body));
-        }
-        self.decode(&body).map(Some)
     }
 
     /// Posts an order; the answer is decoded whatever its status, since a refusal has the same
@@ -193,6 +214,8 @@ impl Socket {
         let (status, body) = answer.map_err(|error| self.with_brake(self.lost(&error, within)))?;
         match serde_json::from_slice(&body) {
             Ok(reply) => Ok(reply),
+            // It was understood and refused: nothing of it was taken.
+            Err(_) if status.is_client_error() => Err(self.unexpected(status, &body)),
             Err(_) if !status.is_success() => Err(self.with_brake(self.unexpected(status, &body))),
             Err(_) => self.decode(&body),
         }
@@ -201,7 +224,7 @@ impl Socket {
     async fn read(
         &self,
         answer: Result<reqwest::Response, reqwest::Error>,
-    ) -> Result<(reqwest::StatusCode, Vec<u8>), Lost> {
+    ) -> Result<(StatusCode, Vec<u8>), Lost> {
         let answer = answer?;
         let status = answer.status();
         let mut chunks = answer.bytes_stream();
@@ -216,12 +239,14 @@ impl Socket {
     }
 
     fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Failure> {
-        serde_json::from_slice(body).map_err(|error| {
-            let message = format!("the answer from {} cannot be read", self.path.display());
-            Failure::new(Exit::Unreachable, message)
-                .because(&error)
-                .next("refit --version, and compare with the daemon's: both must be the same")
-        })
+        serde_json::from_slice(body).map_err(|error| self.other_version(error.to_string()))
+    }
+
+    fn other_version(&self, why: String) -> Failure {
+        let path = self.path.display();
+        let message = format!("the daemon at {path} seems to be of another version");
+        Failure { causes: vec![why], ..Failure::new(Exit::Unreachable, message) }
+            .next("refit --version, and compare with the daemon's: both must be the same")
     }
 
     fn lost(&self, lost: &Lost, within: Duration) -> Failure {
@@ -256,14 +281,14 @@ impl Socket {
         failure
     }
 
-    fn unexpected(&self, status: reqwest::StatusCode, body: &[u8]) -> Failure {
+    fn unexpected(&self, status: StatusCode, body: &[u8]) -> Failure {
         let text = match serde_json::from_slice::<Problem>(body) {
             Ok(problem) => problem.message,
             Err(_) => String::from_utf8_lossy(&body[..body.len().min(SHOWN_LIMIT)]).into_owned(),
         };
         let exit = match status.as_u16() {
             503 => Exit::NotNow,
-            400 | 404 | 422 => Exit::Usage,
+            400 | 404 | 413 | 422 => Exit::Usage,
             _ => Exit::Unreachable,
         };
         let message = format!("the daemon at {} answers {status}", self.path.display());

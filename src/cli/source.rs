@@ -57,7 +57,7 @@ impl Source {
     /// The daemon went away.
     pub async fn status(&self) -> Result<Status, Failure> {
         match self {
-            Source::Daemon(socket) => Ok(socket.get("/v1/status").await?.unwrap_or_default()),
+            Source::Daemon(socket) => socket.get("/v1/status").await,
             Source::Store(offline) => Ok(offline.status()),
         }
     }
@@ -66,9 +66,7 @@ impl Source {
     /// The daemon went away.
     pub async fn plan(&self) -> Result<Plan, Failure> {
         match self {
-            Source::Daemon(socket) => {
-                Ok(socket.get_within(IN_A_WHILE, "/v1/plan").await?.unwrap_or_default())
-            }
+            Source::Daemon(socket) => socket.get_within(IN_A_WHILE, "/v1/plan").await,
             Source::Store(offline) => Ok(offline.engine.plan(offline.now)),
         }
     }
@@ -97,7 +95,7 @@ impl Source {
         match self {
             Source::Daemon(socket) => {
                 let route = format!("/v1/why/{}", path(id));
-                match socket.get(&route).await? {
+                match socket.find(&route).await? {
                     Some(why) => Ok(why),
                     None => Err(target::unknown(&self.plan().await?, &id.to_string())),
                 }
@@ -106,16 +104,18 @@ impl Source {
         }
     }
 
+    /// A page of the ledger, with the names of the instances in it.
+    ///
     /// # Errors
     /// The daemon went away, or the store cannot be read.
-    pub async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, Failure> {
+    pub async fn events(&self, filter: &EventFilter) -> Result<EventsAnswer, Failure> {
         match self {
-            Source::Daemon(socket) => {
-                let route = format!("/v1/events?{}", query(filter));
-                let answer: Option<EventsAnswer> = socket.get(&route).await?;
-                Ok(answer.map(|answer| answer.events).unwrap_or_default())
+            Source::Daemon(socket) => socket.get(&format!("/v1/events?{}", query(filter))).await,
+            Source::Store(offline) => {
+                let events = offline.store.events(filter).await.map_err(store_failure)?;
+                let names = offline.engine.named(events.iter().filter_map(Event::target).collect());
+                Ok(EventsAnswer { events, names })
             }
-            Source::Store(offline) => offline.store.events(filter).await.map_err(store_failure),
         }
     }
 

@@ -146,7 +146,6 @@ fn table(status: &Status, context: &Context) -> String {
     output::align_numbers(&mut table, &[3, 4, 5, 6, 7]);
     for campaign in &status.campaigns {
         let count = |state| campaign.counts.get(&state).copied().unwrap_or(0);
-        let left_out = count(TargetState::Skipped) + count(TargetState::Cancelled);
         table.add_row([
             output::cell(campaign.name.as_str()),
             Cell::new(state(campaign)),
@@ -155,7 +154,7 @@ fn table(status: &Status, context: &Context) -> String {
             Cell::new(campaign.in_flight),
             Cell::new(count(TargetState::Succeeded)),
             Cell::new(count(TargetState::Failed)),
-            Cell::new(left_out),
+            Cell::new(count(TargetState::Skipped)),
         ]);
     }
     output::keep_whole(&mut table, &[1, 2, 3, 4, 5, 6, 7]);
@@ -207,6 +206,9 @@ fn details(campaign: &CampaignStatus, now: Wall, context: &Context) -> String {
     }
     if campaign.in_flight > 0 {
         say("in flight", &in_flight(campaign), None);
+    }
+    if let Some(cancelled) = campaign.counts.get(&TargetState::Cancelled) {
+        say("cancelled", &cancelled.to_string(), None);
     }
     let events = |kind: &str| {
         let name = shell_word(name.as_str());

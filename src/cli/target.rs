@@ -20,8 +20,7 @@ const LISTED: usize = 10;
 pub async fn find(socket: &Socket, text: &str) -> Result<TargetId, Failure> {
     let found = called(socket, text).await?;
     if found.is_empty() {
-        let plan: Option<Plan> = socket.get_within(IN_A_WHILE, "/v1/plan").await?;
-        return Err(unknown(&plan.unwrap_or_default(), text));
+        return Err(unknown(&socket.get_within(IN_A_WHILE, "/v1/plan").await?, text));
     }
     only(text, found)
 }
@@ -31,8 +30,7 @@ pub async fn find(socket: &Socket, text: &str) -> Result<TargetId, Failure> {
 /// # Errors
 /// The daemon went away.
 pub async fn called(socket: &Socket, text: &str) -> Result<Vec<Candidate>, Failure> {
-    let route = format!("/v1/targets?called={}", encode(text));
-    Ok(socket.get(&route).await?.unwrap_or_default())
+    socket.get(&format!("/v1/targets?called={}", encode(text))).await
 }
 
 /// The one that was found.

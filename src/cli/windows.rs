@@ -12,11 +12,13 @@ use crate::model::calendar::{
     Calendar, Frozen, HORIZON, Interval, LONG_AGO, Occurrence, Rule, Window,
 };
 use crate::model::policy::CampaignPolicy;
-use crate::model::{CampaignName, ProjectName, Settings, Wall, WindowName};
+use crate::model::{CampaignName, Millis, ProjectName, Settings, Wall, WindowName};
 
 use super::failure::Failure;
 use super::moment::{self, Clock, Relative};
 use super::{Context, escape, json, output, settings};
+
+const DAY: Millis = Millis::from_hours(24);
 
 /// Occurrences and intervals listed at most: ten years of a nightly window.
 const COUNT_MAX: u32 = 3_660;
@@ -28,7 +30,7 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNT_MAX)))]
     count: u32,
     /// List what is open at or after this time (default: now).
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     from: Option<String>,
     /// Only this campaign and its windows.
     #[arg(long, value_name = "NAME")]
@@ -225,10 +227,34 @@ impl Listing<'_> {
     fn rows(&self, rows: &[Row], clock: &Clock) -> String {
         let shown = rows.iter().flat_map(|row| [Some(row.open), row.last_start, row.close]);
         let clock = &clock.for_all(shown.flatten());
-        let with_utc = clock.zone != TimeZone::UTC;
+        let is_local = clock.zone != TimeZone::UTC;
+        let mut rendered = self.table(rows, clock, is_local);
+        let width = self.context.output.width().unwrap_or(usize::MAX);
+        // The header is the narrower, but for marks that make it bold.
+        let fits = rendered.lines().skip(1).all(|line| line.chars().count() <= width);
+        if !fits {
+            rendered = self.table(rows, clock, false);
+        }
+        let mut lines = rendered.lines();
+        let mut text = format!("{}\n", lines.next().unwrap_or_default());
+        for (row, rendered) in rows.iter().zip(lines) {
+            line(&mut text, rendered);
+            if is_local && !fits {
+                line(&mut text, &format!("    in UTC: {}", utc_range(row, clock)));
+            }
+            for note in &row.notes {
+                line(&mut text, &format!("    {note}"));
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    /// One line per row, below that of the header.
+    fn table(&self, rows: &[Row], clock: &Clock, with_utc: bool) -> String {
         let header = ["  OPENS", "LAST START", "CLOSES", "IN UTC"];
         let mut table = self.context.output.table(&header[..if with_utc { 4 } else { 3 }]);
-        // At most 78 columns, and rows must stay lines for the notes below them.
+        // Rows must stay lines for the notes below them.
         table.set_content_arrangement(ContentArrangement::Disabled);
         for row in rows {
             let last_start = match row.last_start {
@@ -252,17 +278,7 @@ impl Listing<'_> {
             }
             table.add_row(cells);
         }
-        let rendered = output::render(&table);
-        let mut lines = rendered.lines();
-        let mut text = format!("{}\n", lines.next().unwrap_or_default());
-        for (row, rendered) in rows.iter().zip(lines) {
-            line(&mut text, rendered);
-            for note in &row.notes {
-                line(&mut text, &format!("    {note}"));
-            }
-        }
-        text.push('\n');
-        text
+        output::render(&table)
     }
 
     fn to_json(&self) -> Value {
@@ -339,13 +355,21 @@ struct Row {
     notes: Vec<String>,
 }
 
-/// `15:30-19:30`: the local time beside it tells the day.
+/// `15:30-19:30`, or `Fri 17:00-23:00` where that is another day than the local one beside it.
 fn utc_range(row: &Row, clock: &Clock) -> String {
-    let clock = clock.in_utc();
-    let edge = |at: Option<Wall>| at.map(|at| clock.show_time(at)).unwrap_or_default();
-    match (Some(row.open).filter(|open| *open != LONG_AGO), row.close) {
+    let utc = clock.in_utc();
+    let open = Some(row.open).filter(|open| *open != LONG_AGO);
+    match (open, row.close) {
         (None, None) => String::new(),
-        (open, close) => format!("{}-{}", edge(open), edge(close)),
+        (None, Some(close)) => format!("to {}", utc.show_beside(close, clock)),
+        (Some(open), None) => format!("from {}", utc.show_beside(open, clock)),
+        // Within a day, an earlier time can only be that of the next.
+        (Some(open), Some(close)) if close - open < DAY => {
+            format!("{}-{}", utc.show_beside(open, clock), utc.show_time(close))
+        }
+        (Some(open), Some(close)) => {
+            format!("{} to {}", utc.show_beside(open, clock), utc.show_within(close, open))
+        }
     }
 }
 

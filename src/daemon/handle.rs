@@ -34,6 +34,8 @@ pub enum Question {
     Why(TargetId, oneshot::Sender<Option<Why>>),
     /// The targets that a text may mean.
     Called(String, oneshot::Sender<Vec<Candidate>>),
+    /// Those of the targets that are known, with their instances' names.
+    Names(Vec<TargetId>, oneshot::Sender<Vec<Candidate>>),
     /// Answered once what it changed is durable.
     Order(Order, oneshot::Sender<Reply>),
 }
@@ -117,6 +119,14 @@ impl Handle {
     /// [`NoAnswer`].
     pub async fn called(&self, text: String) -> Result<Vec<Candidate>, NoAnswer> {
         self.ask(|answer| Question::Called(text, answer)).await
+    }
+
+    /// Those of the targets that are known, with their instances' names.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn names(&self, targets: Vec<TargetId>) -> Result<Vec<Candidate>, NoAnswer> {
+        self.ask(|answer| Question::Names(targets, answer)).await
     }
 
     /// # Errors

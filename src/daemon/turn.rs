@@ -238,6 +238,7 @@ impl Loop {
             Question::Plan(asker) => drop(asker.send(self.engine.plan(now))),
             Question::Why(target, asker) => drop(asker.send(self.engine.why(&target, now))),
             Question::Called(text, asker) => drop(asker.send(self.engine.called(&text))),
+            Question::Names(targets, asker) => drop(asker.send(self.engine.named(targets))),
             Question::Order(order, asker) => self.ordered(order, asker),
         }
     }

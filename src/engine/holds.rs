@@ -74,6 +74,15 @@ impl Engine {
         found.collect()
     }
 
+    /// Those of the targets that are known, with their instances' names.
+    pub fn named(&self, targets: Vec<TargetId>) -> Vec<Candidate> {
+        let known = targets.into_iter().filter_map(|target| {
+            let name = self.instance_name(&target)?.clone();
+            Some(Candidate { target, name })
+        });
+        known.collect()
+    }
+
     /// The name of the target's instance.
     pub fn instance_name(&self, target: &TargetId) -> Option<&Arc<str>> {
         self.find_target(target).map(|ix| self.name_of(ix))

@@ -1,10 +1,12 @@
 //! The commands against a simulated fleet: with a daemon, and with nothing but its store.
 
 use std::fs;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::{Connection, Executor};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::cli_process::Ran;
@@ -165,6 +167,35 @@ async fn orders_are_idempotent_and_what_makes_no_sense_is_exit_75() {
     let aborted = refit(&site, &["abort", "weekly"]).await;
     assert_eq!(aborted.exit, 0);
     assert!(aborted.stderr.contains("cannot be cancelled"), "{}", aborted.stderr);
+    let status = refit(&site, &["status"]).await.stdout;
+    let row = status.lines().find(|line| line.starts_with("weekly  ")).unwrap();
+    assert!(row.ends_with(" 0") && status.contains("  cancelled 2\n"), "{status}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_the_events_goes_on_when_the_daemon_is_replaced() {
+    let campaign = "max_in_flight = 1\n";
+    let site = Site::new(Wishes { takes: FOREVER, campaign, ..Wishes::default() }).await;
+    let daemon = site.run().await;
+    let mut follow = site.command(&["events", "--follow", "--format", "json"]);
+    let mut follow = follow.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let mut happens = async |event: &str| {
+        let wanted = format!("\"event\":\"{event}\"");
+        while let Some(line) = within(lines.next_line()).await.unwrap() {
+            if line.contains(&wanted) {
+                return;
+            }
+        }
+        panic!("it ended before {event}");
+    };
+    assert_eq!(refit(&site, &["pause", "weekly"]).await.exit, 0);
+    happens("paused").await;
+    daemon.stop().await;
+    let daemon = site.run().await;
+    assert_eq!(refit(&site, &["resume", "weekly"]).await.exit, 0);
+    happens("resumed").await;
     daemon.stop().await;
 }
 

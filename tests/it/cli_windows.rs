@@ -84,6 +84,15 @@ fn a_window_that_never_closes_is_shown_as_always_open() {
 }
 
 #[test]
+fn utc_says_which_day_it_means_and_every_row_fits() {
+    let file = "tests/fixtures/cli/far.toml";
+    let ran = refit(&format!("windows --config {file} --from 2027-03-26 --count 2"));
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+    golden("windows-far.txt", &ran.stdout);
+}
+
+#[test]
 fn an_unknown_campaign_names_the_closest() {
     let ran = refit("windows --config tests/fixtures/cli/windows.toml --campaign weakly");
     assert_eq!((ran.exit, ran.stdout.as_str()), (2, ""));
@@ -95,4 +104,7 @@ fn a_time_that_cannot_be_read_shows_what_could() {
     let ran = refit("windows --config tests/fixtures/cli/windows.toml --from soon");
     assert_eq!(ran.exit, 2);
     assert!(ran.stderr.contains("--from 2026-12-01T09:30"), "{}", ran.stderr);
+    let ran = refit("windows --config tests/fixtures/cli/windows.toml --from -2h");
+    assert_eq!(ran.exit, 2);
+    assert!(ran.stderr.contains("\"-2h\" is neither a time"), "{}", ran.stderr);
 }
