@@ -38,7 +38,7 @@ const INSTANTS: [&str; 19] = [
 ];
 
 /// Keys of views and events that hold a duration.
-const DURATIONS: [&str; 5] = ["after", "took", "offset", "skew", "per"];
+const DURATIONS: [&str; 6] = ["after", "ahead", "took", "offset", "skew", "per"];
 
 /// Those of them that may be unknown. Others share their key with something else that may: an
 /// upgrade that succeeded has no versions `after` it where they were not read.
@@ -190,6 +190,7 @@ mod tests {
             Fact::Settling { until: INSTANT },
             Fact::BakeStarted { wave: 0, until: INSTANT },
             Fact::WindowMissed { open: INSTANT, close: INSTANT, windows: Vec::new() },
+            Fact::ClockBehindStore { ahead: DURATION },
             Fact::ClockStepped { offset: DURATION },
             Fact::Frozen { scope: Scope::All, until: Some(INSTANT) },
         ];

@@ -7,7 +7,7 @@ use crate::model::Settings;
 
 use super::Engine;
 use super::event::Fact;
-use super::index::TargetIx;
+use super::index::{CampaignIx, TargetIx};
 use super::input::{FreezeFile, Input, Ownership, StoreHealth};
 use super::state::TargetState;
 use super::timers::Timer;
@@ -79,8 +79,8 @@ impl Engine {
         }
     }
 
-    /// Every stored wait keeps its length: the instants move with the wall clock. A bake ends at a
-    /// stored instant and is never shortened, so it does not move.
+    /// The instants of the rows move with the wall clock (`shift.rs`). What is due by it may be due
+    /// now.
     fn clock_stepped(&mut self, offset: Millis) {
         let by = offset - self.offset;
         self.offset = offset;
@@ -92,24 +92,14 @@ impl Engine {
             if row.state.is_terminal() {
                 continue;
             }
-            row.not_before = row.not_before.map(|at| at + by);
-            row.entered_at += by;
-            row.detail.versions_at = row.detail.versions_at.map(|at| at + by);
-            if let Some(history) = &mut row.detail.history {
-                history.not_running_at = history.not_running_at.map(|at| at + by);
-                history.started_at = history.started_at.map(|at| at + by);
-            }
-            if let Some(flight) = &mut row.detail.flight {
-                flight.shift(by);
-            }
+            row.shift(by);
             if let Some(look) = &mut self.targets[at].look {
                 look.begun_at += by;
             }
             self.touch_target(TargetIx(at as u32));
         }
         for attempt in self.attempts.values_mut() {
-            attempt.intent_at += by;
-            attempt.not_after += by;
+            attempt.shift(by);
             self.out.changes.attempts.push(attempt.clone());
         }
         for at in 0..self.projects.len() {
@@ -126,6 +116,7 @@ impl Engine {
             }
         }
         self.record_process(Fact::ClockStepped { offset });
+        (0..self.campaigns.len() as u32).for_each(|at| self.mark_campaign(CampaignIx(at)));
         self.calendar_changed();
         self.gate_changed();
     }

@@ -309,6 +309,10 @@ pub enum Fact {
         campaigns: u32,
         projects: u32,
     },
+    /// The store was written so far ahead of this process's clock: its waits keep their length.
+    ClockBehindStore {
+        ahead: Millis,
+    },
     ClockStepped {
         offset: Millis,
     },

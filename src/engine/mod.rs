@@ -39,6 +39,7 @@ mod rest;
 mod restore;
 mod settings;
 mod settle;
+mod shift;
 mod starts;
 mod submit;
 mod tables;

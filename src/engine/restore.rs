@@ -7,7 +7,8 @@ use crate::model::policy::Rate;
 use crate::model::{InstanceId, ProjectName};
 
 use super::Engine;
-use super::index::{CampaignIx, TargetIx};
+use super::event::Fact;
+use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::planning::lacks_tag;
 use super::quota::Bucket;
 use super::rows::{
@@ -22,7 +23,11 @@ const SWEEP_EVERY: Millis = Millis::from_hours(1);
 
 impl Engine {
     /// Takes over the rows, once the settings are known.
-    pub(super) fn load_rows(&mut self, rows: Rows) {
+    pub(super) fn load_rows(&mut self, mut rows: Rows) {
+        let ahead = rows.ahead_of(self.wall);
+        if let Some(by) = ahead {
+            rows.shift(Millis::ZERO - by);
+        }
         for row in rows.credentials {
             self.load_credential(row);
         }
@@ -68,6 +73,10 @@ impl Engine {
         for at in 0..self.targets.len() as u32 {
             self.requeue(TargetIx(at));
         }
+        if let Some(by) = ahead {
+            self.record_process(Fact::ClockBehindStore { ahead: by });
+            self.touch_all();
+        }
         // The file may select otherwise than when the plan was made (rule S10).
         for ix in unwanted {
             self.skip(ix, Reason::Excluded);
@@ -86,6 +95,12 @@ impl Engine {
             && policy.is_some_and(|policy| {
                 !policy.select.takes(&labels.labels()) || lacks_tag(policy, &labels.tags)
             })
+    }
+
+    fn touch_all(&mut self) {
+        (0..self.targets.len() as u32).for_each(|at| self.touch_target(TargetIx(at)));
+        (0..self.projects.len() as u32).for_each(|at| self.touch_project(ProjectIx(at)));
+        self.out.changes.attempts.extend(self.attempts.values().cloned());
     }
 
     fn load_credential(&mut self, row: CredentialRow) {

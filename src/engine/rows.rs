@@ -195,24 +195,6 @@ pub struct Flight {
     pub word: Option<Arc<str>>,
 }
 
-impl Flight {
-    /// The wall clock moved by `by`: what is waited for does not.
-    pub(super) fn shift(&mut self, by: Millis) {
-        for instant in [
-            &mut self.first_clean_at,
-            &mut self.last_clean_at,
-            &mut self.looks_from,
-            &mut self.first_miss_at,
-            &mut self.running_since,
-            &mut self.verifying_since,
-            &mut self.settled_at,
-            &mut self.unchanged_at,
-        ] {
-            *instant = instant.map(|at| at + by);
-        }
-    }
-}
-
 /// What led to verifying, and so what an unchanged version then means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -342,21 +324,6 @@ pub struct ProjectDetail {
     /// Full inventory sweeps so far, and when the last one ended.
     pub sweeps: u64,
     pub swept_at: Option<Wall>,
-}
-
-impl ProjectDetail {
-    /// The wall clock moved by `by`: waits keep their length. `stopped_at` is no wait, and the
-    /// limiters are steady until they are written.
-    pub(super) fn shift(&mut self, by: Millis) {
-        for instant in [
-            &mut self.backoff_until,
-            &mut self.circuit_until,
-            &mut self.watch_probed_at,
-            &mut self.swept_at,
-        ] {
-            *instant = instant.map(|at| at + by);
-        }
-    }
 }
 
 /// A limiter's state, so that a restart grants nothing afresh (rule S6).

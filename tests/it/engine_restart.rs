@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use refit::engine::order::{ResumeScope, Verdict};
 use refit::engine::{CampaignState, Command, Fact, Reason, TargetState, orphans};
-use refit::model::policy::{Glob, Membership, Rate, Start};
+use refit::model::policy::{Glob, Membership, Rate, Start, Wave, WaveSize};
 use refit::model::{Millis, Settings};
 use refit::rehearse::Act;
 use refit::sim::world::Decision;
@@ -188,4 +188,45 @@ fn a_project_with_an_upgrade_in_flight_cannot_leave_or_change_its_name_or_id() {
     let mut settings = scene.host.settings().clone();
     settings.projects.clear();
     assert_eq!(orphans(&scene.host.store().rows(), &settings), [], "nothing is in flight any more");
+}
+
+/// Rules L1 and S6: what waits is not longer than it was, and no burst is granted afresh.
+#[test]
+fn a_clock_put_back_while_the_daemon_is_down_holds_nothing_up() {
+    let mut scene = Scene::new(20, |draft| {
+        draft.project().upgrade_rate = Rate { events: 60, per: Millis::from_mins(1), burst: 1 };
+        draft.campaign().max_in_flight = 4;
+        draft.settings.windows.get_mut(&"nightly".into()).unwrap().duration =
+            Millis::from_hours(20);
+    });
+    scene.run_for(Millis::from_hours(3), |host| starts(host.store().ledger()) == 4);
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::Crash { back_after: Millis::from_secs(10) });
+    scene.run_for(Millis::from_secs(1), |_| false);
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::ClockStep(Millis::from_hours(-24)));
+    scene.run_for(Millis::from_hours(3), |_| false);
+    let told = scene.events(|fact| matches!(fact, Fact::ClockBehindStore { .. }));
+    let Fact::ClockBehindStore { ahead } = told[0].fact else { unreachable!() };
+    assert!(ahead > Millis::from_hours(23) && ahead < Millis::from_hours(25), "{ahead}");
+    assert_eq!(scene.count(TargetState::Succeeded), 20);
+}
+
+/// A bake that is over by the new clock is over.
+#[test]
+fn a_clock_that_steps_over_the_end_of_a_bake_opens_the_next_wave() {
+    let mut scene = Scene::new(2, |draft| {
+        let wave = |name: &str, size, bake| Wave { name: name.into(), size, bake };
+        draft.campaign().waves = vec![
+            wave("canary", WaveSize::Count(1), Millis::from_hours(3)),
+            wave("rest", WaveSize::Rest, Millis::ZERO),
+        ];
+        draft.settings.windows.get_mut(&"nightly".into()).unwrap().duration =
+            Millis::from_hours(20);
+    });
+    scene.run_to(|fact| matches!(fact, Fact::BakeStarted { .. }));
+    let now = scene.host.now();
+    scene.host.arrange(now + Millis::from_mins(1), Act::ClockStep(Millis::from_hours(4)));
+    scene.run_for(Millis::from_mins(10), |_| false);
+    assert_eq!(scene.events(|fact| matches!(fact, Fact::WaveOpened { .. })).len(), 2);
 }

@@ -98,6 +98,7 @@ fn loudness(fact: &Fact) -> Loudness {
         | Fact::CircuitOpened { .. }
         | Fact::CloudUnreachable { .. }
         | Fact::CredentialStopped { .. }
+        | Fact::ClockBehindStore { .. }
         | Fact::ClockStepped { .. }
         | Fact::StoreFailing
         | Fact::FrozenByFile

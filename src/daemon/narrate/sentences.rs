@@ -189,6 +189,9 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
         Fact::SettingsLoaded { campaigns, projects } => {
             format!("settings loaded: {campaigns} campaigns, {projects} projects")
         }
+        Fact::ClockBehindStore { ahead } => {
+            format!("the store was written {ahead} ahead of this clock: waits keep their length")
+        }
         Fact::ClockStepped { offset } => {
             format!("wall clock stepped by {offset}: no start until it agrees with itself")
         }

@@ -1,0 +1,102 @@
+//! The wall clock moved: which of the stored instants move with it.
+//!
+//! Every wait keeps its length. What an operator reads (when something was stopped, paused,
+//! planned) and what stands in a calendar (freezes, windows) does not move, and neither does a bake:
+//! it ends at a stored instant and is never shortened (rule S7).
+
+use crate::model::{Millis, Wall};
+
+use super::rows::{AttemptRow, BucketRow, Flight, ProjectDetail, Rows, TargetRow};
+
+/// A store that was written so far ahead of the clock was written under another clock.
+const AHEAD: Millis = Millis::from_secs(5);
+
+impl Rows {
+    /// How far ahead of `now` the newest row was written; `None` within what clocks differ by.
+    pub(super) fn ahead_of(&self, now: Wall) -> Option<Millis> {
+        let entered = self.targets.iter().map(|row| row.entered_at);
+        let intended = self.attempts.iter().map(|row| row.intent_at);
+        let swept = self.projects.iter().filter_map(|row| row.detail.swept_at);
+        let planned = self.campaigns.iter().map(|row| row.detail.planned_at);
+        let newest = entered.chain(intended).chain(swept).chain(planned).max()?;
+        Some(newest - now).filter(|ahead| *ahead > AHEAD)
+    }
+
+    /// All that waits, with the limiters: no process holds these yet.
+    pub(super) fn shift(&mut self, by: Millis) {
+        self.targets.iter_mut().for_each(|row| row.shift(by));
+        self.attempts.iter_mut().for_each(|row| row.shift(by));
+        for row in &mut self.projects {
+            row.detail.shift(by);
+            row.detail.starts.shift(by);
+            row.detail.reads.shift(by);
+        }
+    }
+}
+
+impl TargetRow {
+    /// One that has ended waits for nothing.
+    pub(super) fn shift(&mut self, by: Millis) {
+        if self.state.is_terminal() {
+            return;
+        }
+        self.entered_at += by;
+        move_all([&mut self.not_before, &mut self.detail.versions_at], by);
+        if let Some(history) = &mut self.detail.history {
+            move_all([&mut history.not_running_at, &mut history.started_at], by);
+        }
+        if let Some(flight) = &mut self.detail.flight {
+            flight.shift(by);
+        }
+    }
+}
+
+impl AttemptRow {
+    /// `cloud_intent_at` is on the cloud's clock, which did not move.
+    pub(super) fn shift(&mut self, by: Millis) {
+        self.intent_at += by;
+        self.not_after += by;
+    }
+}
+
+impl Flight {
+    fn shift(&mut self, by: Millis) {
+        let instants = [
+            &mut self.first_clean_at,
+            &mut self.last_clean_at,
+            &mut self.looks_from,
+            &mut self.first_miss_at,
+            &mut self.running_since,
+            &mut self.verifying_since,
+            &mut self.settled_at,
+            &mut self.unchanged_at,
+        ];
+        move_all(instants, by);
+    }
+}
+
+impl ProjectDetail {
+    /// The limiters of a running engine are steady: they move when they are written.
+    pub(super) fn shift(&mut self, by: Millis) {
+        let instants = [
+            &mut self.backoff_until,
+            &mut self.circuit_until,
+            &mut self.watch_probed_at,
+            &mut self.swept_at,
+        ];
+        move_all(instants, by);
+    }
+}
+
+impl BucketRow {
+    fn shift(&mut self, by: Millis) {
+        self.arrival_us += by.0 * 1_000;
+        move_all([&mut self.paused_until, &mut self.learned_at], by);
+    }
+}
+
+fn move_all<const N: usize>(instants: [&mut Option<Wall>; N], by: Millis) {
+    for instant in instants {
+        *instant = instant.map(|at| at + by);
+    }
+}
