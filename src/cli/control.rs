@@ -75,7 +75,7 @@ pub struct OneCampaign {
 
 #[derive(Debug, Args)]
 pub struct OneTarget {
-    /// An instance's name or id, alone or after campaign/project/.
+    /// An instance's name or id, alone or after campaign/, project/ or both.
     target: String,
     #[command(flatten)]
     reason: Reason,
@@ -143,7 +143,7 @@ pub struct Unfreeze {
 #[derive(Debug, Args)]
 #[group(id = "verdict", required = true, multiple = false, args = ["applied", "not_applied", "succeeded", "failed"])]
 pub struct Resolve {
-    /// An instance's name or id, alone or after campaign/project/.
+    /// An instance's name or id, alone or after campaign/, project/ or both.
     target: String,
     /// The upgrade did start, as the cloud's task TASK where you know it.
     #[arg(long, value_name = "TASK", num_args = 0..=1)]

@@ -25,7 +25,7 @@ pub struct Args {
     /// Only this campaign's.
     #[arg(long, value_name = "NAME")]
     campaign: Option<String>,
-    /// Only this target's: an instance's name or id, alone or after campaign/project/.
+    /// Only this target's: an instance's name or id, alone or after campaign/, project/ or both.
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// Only events of this name, such as paused: the "event" of --format json.

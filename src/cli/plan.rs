@@ -111,7 +111,11 @@ fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Con
         line(text, &format!("  next: {}", context.output.completed(next)));
         return;
     }
-    line(text, &format!("campaign {name}: {}", totals(campaign)));
+    let totals = match campaign.targets.is_empty() {
+        true => "no instance is known yet".to_owned(),
+        false => totals(campaign),
+    };
+    line(text, &format!("campaign {name}: {totals}"));
     if !campaign.complete {
         line(text, "  not complete: the fleet is still being read; ask again");
     }
@@ -119,7 +123,9 @@ fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Con
     for wave in waves(campaign, now, &clock) {
         line(text, &format!("  {wave}"));
     }
-    line(text, &format!("  digest {}", campaign.digest));
+    if !campaign.digest.is_empty() {
+        line(text, &format!("  digest {}", campaign.digest));
+    }
     let common = Common::of(campaign);
     text.push_str(&common.lines(&context.output));
     text.push_str(&upgrades(campaign, &common, now, &clock, &context.output));
@@ -428,6 +434,25 @@ mod tests {
         let rows = "canary  6.0.1  blocked, else from 1970-01-01 01:00 UTC";
         assert_eq!(text.matches(rows).count(), 3, "{text}");
         assert!(text.contains("blocked: frozen: one's own; else from 1970-01-01"), "{text}");
+    }
+
+    #[test]
+    fn a_campaign_without_a_plan_yet_says_so_and_shows_no_empty_line() {
+        let context = Context::new(Cli::try_parse_from(["refit", "plan"]).unwrap().globals);
+        let empty = CampaignPlan {
+            name: "weekly".into(),
+            digest: "".into(),
+            complete: false,
+            selection_empty: false,
+            waves: Vec::new(),
+            targets: Vec::new(),
+        };
+        let text = to_human(&Plan { at: Wall(0), campaigns: vec![empty] }, &context);
+        assert_eq!(
+            text,
+            "campaign weekly: no instance is known yet\n  \
+             not complete: the fleet is still being read; ask again\n"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{Context, escape, json as shapes, moment};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// An instance's name or id, alone or after campaign/project/.
+    /// An instance's name or id, alone or after campaign/, project/ or both.
     target: String,
 }
 

@@ -52,8 +52,8 @@ impl Engine {
         (is_over && may_start).then(|| target_command("retry", &target.row.id))
     }
 
-    /// The targets that `text` may mean: an instance's name or id, alone or after
-    /// `campaign/project/`. Looks at every target: for people, not for steps.
+    /// The targets that `text` may mean: an instance's name or id, alone or after `campaign/`,
+    /// `project/` or `campaign/project/`. Looks at every target: for people, not for steps.
     pub fn called(&self, text: &str) -> Vec<Candidate> {
         let (place, called) = match text.rsplit_once('/') {
             Some((place, called)) => (Some(place), called),
@@ -62,8 +62,10 @@ impl Engine {
         let all = (0..self.targets.len() as u32).map(TargetIx);
         let is_meant = |ix: &TargetIx| {
             let id = &self.targets[ix.at()].row.id;
-            let is_there = place.is_none_or(|place| {
-                place.split_once('/') == Some((id.campaign.as_str(), id.project.as_str()))
+            let (campaign, project) = (id.campaign.as_str(), id.project.as_str());
+            let is_there = place.is_none_or(|place| match place.split_once('/') {
+                Some(both) => both == (campaign, project),
+                None => place == campaign || place == project,
             });
             is_there && (**self.name_of(*ix) == *called || id.instance.as_str() == called)
         };

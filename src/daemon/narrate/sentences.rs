@@ -5,8 +5,8 @@ use crate::model::AnswerNote;
 use crate::model::calendar::LONG_AGO;
 
 use super::words::{
-    Times, in_brackets, listed, moved, named, parts, quota_word, refusal, resolved, running, seen,
-    stated, watch,
+    Times, counted, in_brackets, listed, moved, named, parts, quota_word, refusal, resolved,
+    running, seen, stated, watch,
 };
 
 /// What happened, before it is escaped.
@@ -187,7 +187,9 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
         // The process: clock, store, freezes, ownership.
         Fact::Restarted => "started; everything outstanding is looked at again".into(),
         Fact::SettingsLoaded { campaigns, projects } => {
-            format!("settings loaded: {campaigns} campaigns, {projects} projects")
+            let (campaigns, projects) =
+                (counted(*campaigns, "campaign"), counted(*projects, "project"));
+            format!("settings loaded: {campaigns}, {projects}")
         }
         Fact::ClockBehindStore { ahead } => {
             format!("the store was written {ahead} ahead of this clock: waits keep their length")

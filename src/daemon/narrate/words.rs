@@ -120,6 +120,12 @@ pub(super) fn listed<T: ToString>(names: &[T]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// `1 campaign`, `2 campaigns`.
+pub(super) fn counted(count: impl Into<u64>, what: &str) -> String {
+    let count = count.into();
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 pub(super) fn in_brackets<T: std::fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map(|value| format!(" ({value})")).unwrap_or_default()
 }
