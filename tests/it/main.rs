@@ -59,6 +59,7 @@ mod store_faults;
 mod store_refusal;
 mod store_rows;
 mod store_samples;
+mod store_schema;
 mod store_simulation;
 mod store_statements;
 mod store_verify;
