@@ -114,13 +114,12 @@ impl Context {
 /// Parses the process's arguments, runs the command, says what went wrong.
 pub fn main() -> Exit {
     panic::install();
-    // Only the first call in a process can install one; any other has what it wants already.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    crate::cloud::install_tls_provider();
     let cli = match Cli::command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way too; a closed pipe is nothing to report.
-            drop(error.print());
+            error.print().ok();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };

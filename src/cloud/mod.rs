@@ -32,7 +32,7 @@ use last_check::{LastCheck, Progress};
 use request::Call;
 use transport::{Plain, Site, Transport};
 
-pub use transport::{BODY_MAX_BYTES, PAGE_MAX_BYTES, TransportError};
+pub use transport::{BODY_MAX_BYTES, PAGE_MAX_BYTES, TransportError, install_tls_provider};
 pub use wire::{Unreadable, inventory_page};
 
 /// The wall clock that signatures are dated by.

@@ -207,7 +207,7 @@ fn describe(error: reqwest::Error) -> String {
 }
 
 /// Makes ring the process's TLS provider, unless there is one already.
-fn install_tls_provider() {
+pub fn install_tls_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none()
         && rustls::crypto::ring::default_provider().install_default().is_err()
     {

@@ -127,13 +127,13 @@ impl Drop for Line {
 fn write_lines(queued: &Receiver<Entry>, dropped: &AtomicU64, output: &mut impl Write) {
     while let Ok(entry) = queued.recv() {
         match entry {
-            Entry::Line(line) => output.write_all(&line).unwrap_or_default(),
-            Entry::Mark(done) => done.send(()).unwrap_or_default(),
-        }
+            Entry::Line(line) => output.write_all(&line).ok(),
+            Entry::Mark(done) => done.send(()).ok(),
+        };
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let note = format!("refit: {lost} log lines dropped, the reader was too slow\n");
-            output.write_all(note.as_bytes()).unwrap_or_default();
+            output.write_all(note.as_bytes()).ok();
         }
     }
 }

@@ -232,13 +232,12 @@ impl Loop {
 
     fn asked(&mut self, question: Question) {
         let now = self.clock.steady();
-        // An asker that has gone needs no answer.
         match question {
-            Question::Status(asker) => drop(asker.send(self.engine.status(now))),
-            Question::Plan(asker) => drop(asker.send(self.engine.plan(now))),
-            Question::Why(target, asker) => drop(asker.send(self.engine.why(&target, now))),
-            Question::Called(text, asker) => drop(asker.send(self.engine.called(&text))),
-            Question::Names(targets, asker) => drop(asker.send(self.engine.named(targets))),
+            Question::Status(asker) => answer(asker, self.engine.status(now)),
+            Question::Plan(asker) => answer(asker, self.engine.plan(now)),
+            Question::Why(target, asker) => answer(asker, self.engine.why(&target, now)),
+            Question::Called(text, asker) => answer(asker, self.engine.called(&text)),
+            Question::Names(targets, asker) => answer(asker, self.engine.named(targets)),
             Question::Order(order, asker) => self.ordered(order, asker),
         }
     }
@@ -249,7 +248,7 @@ impl Loop {
             return;
         }
         let message = "the store cannot be written: nothing starts, and no order can be recorded";
-        drop(asker.send(Reply::Refused { refusal: Refusal::NotNow, message: message.into() }));
+        answer(asker, Reply::Refused { refusal: Refusal::NotNow, message: message.into() });
     }
 
     fn reported(&mut self, report: Report) -> Result<(), DaemonError> {
@@ -286,8 +285,7 @@ impl Loop {
             self.sender.submit(submit);
         }
         if let Some((asker, reply)) = follows.reply {
-            // An asker that has gone can ask again: orders are idempotent.
-            drop(asker.send(reply));
+            answer(asker, reply);
         }
     }
 
@@ -447,6 +445,11 @@ fn replace_if_new<T: PartialEq + Clone>(shown: &mut T, new: &T) -> bool {
         shown.clone_from(new);
     }
     is_new
+}
+
+/// An asker that has gone needs no answer; it can ask again, since orders are idempotent.
+fn answer<T>(asker: oneshot::Sender<T>, answer: T) {
+    asker.send(answer).ok();
 }
 
 /// An error with its causes, in one line.

@@ -71,7 +71,7 @@ impl Progress {
         match self {
             // A terminal that has gone takes the line with it.
             Progress::Bars { output, all, .. } => {
-                all.println(output.sentence(text).trim_end()).unwrap_or_default();
+                all.println(output.sentence(text).trim_end()).ok();
             }
             Progress::Lines { output, .. } => output.say(text),
         }
