@@ -255,6 +255,12 @@ pub enum Fact {
         close: Wall,
         windows: Vec<WindowName>,
     },
+    /// So many before those that are told one by one.
+    WindowsMissed {
+        count: u32,
+        open: Wall,
+        close: Wall,
+    },
 
     // One project or credential.
     InventorySwept {

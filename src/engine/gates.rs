@@ -17,6 +17,10 @@ use super::view::Gate;
 /// How long before an opening targets are prepared, so that the first start needs no read.
 pub(super) const PREPARE_AHEAD: Millis = Millis::from_secs(5);
 
+/// Missed intervals that are told one by one, the latest of a project in a campaign. A window that
+/// opens every few minutes and a year of downtime would make tens of thousands.
+const MISSED_TOLD: usize = 50;
+
 impl Engine {
     /// Whether anything may start in this campaign and project at `at`, caps and rates apart.
     pub(super) fn start_gate(
@@ -259,7 +263,14 @@ impl Engine {
         let projects: Vec<ProjectIx> = campaign.calendars.keys().copied().collect();
         for project in projects {
             let calendar = &self.campaigns[ix.at()].calendars[&project].calendar;
-            for missed in calendar.intervals_between(seen, wall) {
+            let mut missed = calendar.intervals_between(seen, wall);
+            let latest = missed.split_off(missed.len().saturating_sub(MISSED_TOLD));
+            if let (Some(first), Some(last)) = (missed.first(), missed.last()) {
+                let (open, close) = (first.open, last.known_until());
+                let count = missed.len() as u32;
+                self.record_window(ix, project, Fact::WindowsMissed { count, open, close });
+            }
+            for missed in latest {
                 let fact = Fact::WindowMissed {
                     open: missed.open,
                     close: missed.known_until(),

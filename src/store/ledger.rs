@@ -130,17 +130,11 @@ impl Entry<'_> {
             .maybe_text(event.instance.as_ref().map(|id| id.as_str()))
             .maybe_text(event.attempt.as_ref().map(ToString::to_string).as_deref())
             .maybe_text(event.actor.as_deref())
-            .text(&event_name(event))
+            .text(event.fact.name())
             .text(&self.body)
             .text(&self.prev)
             .text(&self.hash);
     }
-}
-
-/// The event's name in the ledger, in JSON and on the command line.
-pub fn event_name(event: &Event) -> String {
-    let fact = serde_json::to_value(&event.fact).expect("facts always serialise");
-    fact["event"].as_str().expect("facts are tagged with `event`").to_owned()
 }
 
 /// Which events to read. The default is all of them, oldest first, up to [`EVENTS_LIMIT`].

@@ -26,7 +26,7 @@ mod verify;
 pub use commit::Unit;
 pub use error::{CommitError, StoreError};
 pub use evidence::Evidence;
-pub use ledger::{EVENTS_LIMIT, EventFilter, EventOrder, event_name};
+pub use ledger::{EVENTS_LIMIT, EventFilter, EventOrder};
 pub use read::{ReadOnly, ensure_unused};
 pub use settings::SettingsRecord;
 pub use statements::{schema_texts, statements};

@@ -7,7 +7,7 @@ use refit::engine::order::{Reply, ResumeScope};
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Command, Fact, TargetState};
 use refit::model::calendar::{Freeze, Rule};
-use refit::model::policy::{FailureBudget, MaxFailures, Membership, Start, Wave, WaveSize};
+use refit::model::policy::{FailureBudget, MaxFailures, Membership, Start, Starts, Wave, WaveSize};
 use refit::model::{Millis, Wall};
 use refit::rehearse::Act;
 use refit::sim::world::{Change, Outcome};
@@ -277,5 +277,25 @@ fn a_window_that_never_closes_is_announced_once_and_closed_by_a_freeze() {
         "{facts:?}"
     );
     assert_eq!(windows[1].at, freeze_begins);
+    scene.expect_sound();
+}
+
+#[test]
+fn a_long_downtime_tells_the_latest_missed_windows_and_counts_the_rest() {
+    let mut scene = Scene::new(1, |draft| draft.project().starts = Starts::Off);
+    scene.run_to(|fact| matches!(fact, Fact::Started));
+    let now = scene.host.now();
+    let back_after = Millis::from_hours(80 * 24);
+    scene.host.arrange(now, Act::Crash { back_after });
+    scene.run_for(back_after + Millis::from_mins(1), |_| false);
+    let told = scene.events(|fact| matches!(fact, Fact::WindowMissed { .. }));
+    assert_eq!(told.len(), 50);
+    let rest = scene.events(|fact| matches!(fact, Fact::WindowsMissed { .. }));
+    let [rest] = rest.as_slice() else { panic!("{rest:?}") };
+    let Fact::WindowsMissed { count, open, close } = rest.fact else { unreachable!("filtered") };
+    let Fact::WindowMissed { open: first_told, .. } = told[0].fact else { unreachable!() };
+    assert_eq!(count, 30);
+    assert_eq!(open, BEGIN + Millis::from_hours(1));
+    assert!(close <= first_told, "the rest lies before those that are told");
     scene.expect_sound();
 }

@@ -94,6 +94,7 @@ fn loudness(fact: &Fact) -> Loudness {
         | Fact::Paused { .. }
         | Fact::BudgetTripped { .. }
         | Fact::WindowMissed { .. }
+        | Fact::WindowsMissed { .. }
         | Fact::ProjectStopped { .. }
         | Fact::CircuitOpened { .. }
         | Fact::CloudUnreachable { .. }
@@ -110,7 +111,57 @@ fn loudness(fact: &Fact) -> Loudness {
         | Fact::TaskStatus { .. }
         | Fact::Unsettled { .. }
         | Fact::InventorySwept { .. } => Loudness::Detail,
-        _ => Loudness::News,
+        Fact::Intent { .. }
+        | Fact::SendRefused { .. }
+        | Fact::Accepted { .. }
+        | Fact::Conflict { .. }
+        | Fact::ReportedCurrent { .. }
+        | Fact::LookedBusy { .. }
+        | Fact::Adopted { .. }
+        | Fact::Inferred { .. }
+        | Fact::NotApplied { .. }
+        | Fact::TaskEnded { .. }
+        | Fact::Settling { .. }
+        | Fact::Succeeded { .. }
+        | Fact::Skipped { .. }
+        | Fact::Cancelled { .. }
+        | Fact::Held
+        | Fact::Released
+        | Fact::Resolved { .. }
+        | Fact::RetryOrdered { .. }
+        | Fact::Planned { .. }
+        | Fact::Started
+        | Fact::ApprovalNeeded { .. }
+        | Fact::Approved { .. }
+        | Fact::WaveEnded { .. }
+        | Fact::BakeStarted { .. }
+        | Fact::WaveOpened { .. }
+        | Fact::Promoted { .. }
+        | Fact::Resumed { .. }
+        | Fact::Acknowledged { .. }
+        | Fact::AbortOrdered
+        | Fact::Aborted
+        | Fact::Completed { .. }
+        | Fact::Reopened
+        | Fact::WindowOpened { .. }
+        | Fact::WindowClosed { .. }
+        | Fact::ProjectResumed
+        | Fact::CircuitClosed
+        | Fact::CloudReachable { .. }
+        | Fact::QuotaPaused { .. }
+        | Fact::WatchChanged { .. }
+        | Fact::OwnUserLearned { .. }
+        | Fact::CredentialResumed { .. }
+        | Fact::CredentialProven { .. }
+        | Fact::Restarted
+        | Fact::SettingsLoaded { .. }
+        | Fact::ClockAgreed
+        | Fact::StoreWorking
+        | Fact::Frozen { .. }
+        | Fact::Unfrozen { .. }
+        | Fact::UnfrozenByFile
+        | Fact::OwnershipGained
+        | Fact::Stopping => Loudness::News,
     }
 }
 

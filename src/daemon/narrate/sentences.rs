@@ -155,6 +155,12 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
             times.date(*close)
         ),
 
+        Fact::WindowsMissed { count, open, close } => format!(
+            "{count} openings missed before those: {} to {}",
+            times.date(*open),
+            times.date(*close)
+        ),
+
         // A project, or the credential that it uses.
         Fact::InventorySwept { instances, sweep } => {
             format!("sweep {sweep}: {instances} instances")

@@ -158,6 +158,7 @@ pub(super) fn campaign_after(
             Fact::WindowOpened { .. }
             | Fact::WindowClosed { .. }
             | Fact::WindowMissed { .. }
+            | Fact::WindowsMissed { .. }
             | Fact::Frozen { .. }
             | Fact::Unfrozen { .. }
             | Fact::Anomaly { .. }
