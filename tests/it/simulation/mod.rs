@@ -9,12 +9,16 @@ mod fleet;
 mod judge;
 mod operator;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use clap::Parser;
+use refit::cli::Cli;
+use refit::engine::HoldKind;
 use refit::engine::input::{FreezeFile, StoreHealth};
 use refit::model::{Millis, Wall};
 use refit::rehearse::{Act, Ended, Host, Network, Setup};
@@ -202,6 +206,66 @@ fn the_same_seed_gives_the_same_ledger_byte_for_byte() {
         assert!(!ledger_lines(&once).is_empty(), "seed {seed} did nothing");
         assert_eq!(ledger_lines(&once), ledger_lines(&again), "seed {seed}");
     }
+}
+
+/// A shell's words: those of our commands are plain or in single quotes.
+fn shell_words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_quoted = false;
+    for letter in command.chars() {
+        match letter {
+            '\'' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => words.push(String::new()),
+            letter => words.last_mut().expect("it begins with one").push(letter),
+        }
+    }
+    words
+}
+
+#[test]
+fn every_command_that_a_hold_names_is_one_that_refit_takes() {
+    let look = |host: &Host, missing: &mut BTreeSet<HoldKind>| {
+        let (Some(engine), Some(now)) = (host.engine(), host.steady()) else { return };
+        let holds = host.store().targets().filter_map(|row| engine.hold(&row.id, now));
+        for hold in holds.collect::<Vec<_>>() {
+            for command in hold.next_command.iter().chain(&hold.alternatives) {
+                let words = shell_words(command);
+                if words[0] == "refit" {
+                    let parsed = Cli::try_parse_from(&words);
+                    assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+                    missing.remove(&hold.kind);
+                } else {
+                    assert_eq!(words, ["rm", "FREEZE"]);
+                }
+            }
+        }
+    };
+    use HoldKind as K;
+    let named = [
+        K::Frozen,
+        K::OutsideWindow,
+        K::PastCutoff,
+        K::CampaignPaused,
+        K::Credential,
+        K::Held,
+        K::AwaitingApproval,
+        K::Baking,
+        K::BudgetTripped,
+        K::NeedsOperator,
+    ];
+    let mut missing = BTreeSet::from(named);
+    for seed in (0..30).map(Dice) {
+        let mut host = host(seed);
+        for turn in 0..30 {
+            host.run(host.now() + operator::pause_between(seed, turn), STEPS_MAX, |_| false);
+            operator::meddle(&mut host, seed, turn);
+            look(&host, &mut missing);
+        }
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("never seen: {missing:?}");
 }
 
 fn env_number(name: &str) -> Option<u64> {
