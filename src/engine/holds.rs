@@ -157,7 +157,7 @@ impl Engine {
         if let Some(kind) = gate {
             return kind;
         }
-        if self.other_at_work(ix).is_some() {
+        if self.sibling_at_work(ix).is_some() {
             return HoldKind::OtherCampaign;
         }
         if let Some(kind) = self.wait_kind(ix, wall) {
@@ -165,13 +165,6 @@ impl Engine {
         }
         let cap = self.cap_hold(ix).filter(|_| target.preparing == Preparing::No);
         cap.map_or(HoldKind::RateLimited, |(kind, _)| kind)
-    }
-
-    /// The target of another campaign that is upgrading the same instance.
-    fn other_at_work(&self, ix: TargetIx) -> Option<TargetIx> {
-        let siblings = &self.instances[self.targets[ix.at()].instance.at()].targets;
-        let mut others = siblings.iter().copied().filter(|&other| other != ix);
-        others.find(|other| self.targets[other.at()].tally().occupies)
     }
 
     fn wait_kind(&self, ix: TargetIx, wall: Wall) -> Option<HoldKind> {
@@ -213,7 +206,7 @@ impl Engine {
                 Hold::new(kind, format!("held by {by}")).next(target_command("release", &row.id))
             }
             HoldKind::OtherCampaign => {
-                let other = self.other_at_work(ix).map(|other| &self.targets[other.at()].row);
+                let other = self.sibling_at_work(ix).map(|other| &self.targets[other.at()].row);
                 let what = other.map_or_else(
                     || "another campaign".to_owned(),
                     |other| format!("campaign {}", other.id.campaign),

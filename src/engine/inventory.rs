@@ -21,8 +21,8 @@ use super::rows::InstanceRow;
 use super::state::{Reason, TargetState};
 use super::tables::Sweep;
 
-/// Between two full sweeps of a project.
-const SWEEP_EVERY: Millis = Millis::from_hours(1);
+/// Between two full sweeps of a project; a restart counts from the last one that is known.
+pub(super) const SWEEP_EVERY: Millis = Millis::from_hours(1);
 
 /// A sweep that is asked for early keeps this distance from the last.
 const SWEEP_SOON: Millis = Millis::from_secs(30);

@@ -1,14 +1,17 @@
 //! How a step is written down: events, touched rows, and the counters that follow every change.
 //!
-//! Every change of a target goes through [`Engine::edit`], which keeps the counters of campaign,
-//! wave, project and groups equal to what the rows say; no other code adds or subtracts.
+//! Every change of a target that a counter or a queue follows goes through [`Engine::edit`], which
+//! keeps those of campaign, wave, project and groups equal to what the rows say; no other code adds
+//! or subtracts. In place change only what none follows: failed reads, the look under way, and all
+//! instants at once when the clock steps.
 
 use std::sync::Arc;
 
 use super::event::{Event, Fact};
 use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
+use super::rows::Flight;
 use super::state::TargetState;
-use super::tables::{Preparing, Tally, Target};
+use super::tables::{Preparing, Tally, Target, WaveCounts};
 use super::timers::Timer;
 use super::{Changes, Engine};
 use crate::model::{CampaignName, InstanceId, ProjectName, Steady, Versions};
@@ -18,6 +21,15 @@ impl Engine {
     pub(super) fn edit(&mut self, ix: TargetIx, change: impl FnOnce(&mut Target)) {
         self.touch_target(ix);
         self.change(ix, change);
+    }
+
+    /// Changes what is known of a target in flight; nothing where it is not.
+    pub(super) fn edit_flight(&mut self, ix: TargetIx, change: impl FnOnce(&mut Flight)) {
+        self.edit(ix, |target| {
+            if let Some(flight) = &mut target.row.detail.flight {
+                change(flight);
+            }
+        });
     }
 
     /// How far the checks before an intent have come: no part of the row, which is not written for
@@ -90,6 +102,7 @@ impl Engine {
             overdue: false,
             needs_operator: false,
             preparing: false,
+            wave: after.wave,
         };
         let campaign = self.targets[ix.at()].campaign;
         self.campaigns[campaign.at()].counts[nothing.state as usize] += 1;
@@ -99,22 +112,12 @@ impl Engine {
     fn count(&mut self, ix: TargetIx, before: Tally, after: Tally) {
         let target = &self.targets[ix.at()];
         let (campaign_ix, project_ix) = (target.campaign, target.project);
-        let (wave, lane) = (target.row.wave as usize, target.lane);
+        let lane = target.lane;
         let campaign = &mut self.campaigns[campaign_ix.at()];
         campaign.counts[before.state as usize] -= 1;
         campaign.counts[after.state as usize] += 1;
-        let counts = &mut campaign.waves[wave];
-        add(&mut counts.open, !before.state.is_terminal(), !after.state.is_terminal());
-        let (from, to) = (before.state, after.state);
-        for (field, state) in [
-            (&mut counts.succeeded, TargetState::Succeeded),
-            (&mut counts.failed, TargetState::Failed),
-            (&mut counts.skipped, TargetState::Skipped),
-        ] {
-            add(field, from == state, to == state);
-        }
-        let (from, to) = (before.unacknowledged_failure, after.unacknowledged_failure);
-        add(&mut counts.unacknowledged_failures, from, to);
+        campaign.waves[before.wave as usize].count(before, Counted::Leaves);
+        campaign.waves[after.wave as usize].count(after, Counted::Enters);
         add(&mut campaign.strikes, before.strike, after.strike);
         add(&mut campaign.overdue, before.overdue, after.overdue);
         add(&mut campaign.needs_operator, before.needs_operator, after.needs_operator);
@@ -182,13 +185,17 @@ impl Engine {
 
     pub(super) fn is_ready(&self, ix: TargetIx) -> bool {
         let target = &self.targets[ix.at()];
-        let siblings = &self.instances[target.instance.at()].targets;
         target.row.not_before.is_none_or(|at| at <= self.wall)
             && target.row.held_by.is_none()
             && target.preparing == Preparing::No
-            && !siblings
-                .iter()
-                .any(|&other| other != ix && self.targets[other.at()].tally().occupies)
+            && self.sibling_at_work(ix).is_none()
+    }
+
+    /// The target of another campaign that is upgrading the same instance, or about to.
+    pub(super) fn sibling_at_work(&self, ix: TargetIx) -> Option<TargetIx> {
+        let siblings = &self.instances[self.targets[ix.at()].instance.at()].targets;
+        let mut others = siblings.iter().copied().filter(|&other| other != ix);
+        others.find(|other| self.targets[other.at()].tally().occupies)
     }
 
     fn requeue_siblings(&mut self, ix: TargetIx) {
@@ -205,11 +212,7 @@ impl Engine {
         let target = &self.targets[ix.at()];
         let id = target.row.id.clone();
         let state = Some(target.row.state);
-        let attempt = (target.row.number > 0).then(|| crate::model::AttemptId {
-            target: id.clone(),
-            round: target.row.round,
-            number: target.row.number,
-        });
+        let attempt = (target.row.number > 0).then(|| self.attempt_id(ix));
         self.record(Some(id.campaign), Some(id.project), Some(id.instance), fact);
         if let Some(event) = self.out.events.last_mut() {
             (event.attempt, event.state) = (attempt, state);
@@ -374,6 +377,28 @@ impl Engine {
 
     pub(super) fn changes(&mut self) -> &mut Changes {
         &mut self.out.changes
+    }
+}
+
+/// Whether a target is added to counters or taken off them.
+#[derive(Clone, Copy, PartialEq)]
+enum Counted {
+    Enters,
+    Leaves,
+}
+
+impl WaveCounts {
+    fn count(&mut self, target: Tally, how: Counted) {
+        let enters = how == Counted::Enters;
+        for (counter, counts) in [
+            (&mut self.open, !target.state.is_terminal()),
+            (&mut self.succeeded, target.state == TargetState::Succeeded),
+            (&mut self.failed, target.state == TargetState::Failed),
+            (&mut self.skipped, target.state == TargetState::Skipped),
+            (&mut self.unacknowledged_failures, target.unacknowledged_failure),
+        ] {
+            add(counter, counts && !enters, counts && enters);
+        }
     }
 }
 

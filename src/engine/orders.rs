@@ -278,22 +278,10 @@ impl Engine {
         match verdict {
             Verdict::Applied { .. } => {}
             Verdict::NotApplied => self.not_applied(ix),
-            Verdict::Succeeded => self.resolve_succeeded(ix),
+            Verdict::Succeeded => self.succeed(ix, Reason::Operator),
             Verdict::Failed => self.fail(ix, Reason::Operator),
         }
         changed(format!("{who} is {}", self.targets[ix.at()].row.state))
-    }
-
-    fn resolve_succeeded(&mut self, ix: TargetIx) {
-        let row = &self.targets[ix.at()].row;
-        let before = self.attempts.get(&ix).map(|attempt| attempt.versions_before.clone());
-        let after = row.detail.versions.as_deref().cloned();
-        let took = self.wall - row.detail.history().started_at.unwrap_or(self.wall);
-        self.end_target(ix, TargetState::Succeeded, Reason::Operator);
-        let campaign = self.targets[ix.at()].campaign;
-        self.end_success_run(campaign);
-        let reason = Reason::Operator;
-        self.record_target(ix, Fact::Succeeded { reason, before, after, took });
     }
 
     fn order_hold(&mut self, id: &TargetId, actor: Arc<str>) -> Answer {
@@ -357,9 +345,7 @@ impl Engine {
         {
             return not_now(format!("campaign {} was aborted: start a new campaign", id.campaign));
         }
-        let siblings = &self.instances[self.targets[ix.at()].instance.at()].targets;
-        if let Some(other) = siblings.iter().find(|other| self.targets[other.at()].tally().occupies)
-        {
+        if let Some(other) = self.sibling_at_work(ix) {
             let other = &self.targets[other.at()].row.id.campaign;
             return not_now(format!("campaign {other} is upgrading this instance now"));
         }

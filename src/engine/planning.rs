@@ -12,6 +12,7 @@ use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, GroupIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
 use super::inventory::facts_of;
+use super::precheck::kind_refusal;
 use super::rows::{InstanceRow, TargetDetail, TargetRow};
 use super::state::{CampaignState, Reason, TargetState};
 use super::tables::{KnownInstance, Preparing, Target, WaveCounts};
@@ -386,15 +387,8 @@ pub(super) fn lacks_tag(policy: &CampaignPolicy, tags: &BTreeMap<Arc<str>, Arc<s
 
 /// Why an instance that is selected is never sent, as far as the list shows.
 pub(super) fn refusal(policy: &CampaignPolicy, instance: &Instance) -> Option<Reason> {
-    if !instance.is_supported() {
-        Some(Reason::Unsupported)
-    } else if instance.cache_mode == CacheMode::Single && !policy.allow_single_node {
-        Some(Reason::SingleNode)
-    } else if lacks_tag(policy, &instance.tags) {
-        Some(Reason::Excluded)
-    } else {
-        None
-    }
+    let untagged = lacks_tag(policy, &instance.tags);
+    kind_refusal(policy, instance).or(untagged.then_some(Reason::Excluded))
 }
 
 /// How many targets each wave takes; the last takes all that is left.

@@ -6,6 +6,8 @@ use crate::model::{
     AnswerNote, CacheMode, Instance, InstanceStatus, Millis, PartVersion, Versions,
 };
 
+use crate::model::policy::CampaignPolicy;
+
 use super::Engine;
 use super::index::TargetIx;
 use super::read_queue::Purpose;
@@ -113,13 +115,7 @@ impl Engine {
     /// What the list could not show, or what has changed since.
     fn look_refusal(&self, ix: TargetIx, instance: &Instance) -> Option<Reason> {
         let policy = self.settings.campaigns.get(&self.targets[ix.at()].row.id.campaign)?;
-        if !instance.is_supported() {
-            Some(Reason::Unsupported)
-        } else if instance.cache_mode == CacheMode::Single && !policy.allow_single_node {
-            Some(Reason::SingleNode)
-        } else {
-            None
-        }
+        kind_refusal(policy, instance)
     }
 
     fn not_running(&mut self, ix: TargetIx, word: &str) {
@@ -135,5 +131,16 @@ impl Engine {
                 target.preparing = Preparing::No;
             }),
         }
+    }
+}
+
+/// Why an instance of this kind is never sent, if it is not.
+pub(super) fn kind_refusal(policy: &CampaignPolicy, instance: &Instance) -> Option<Reason> {
+    if !instance.is_supported() {
+        Some(Reason::Unsupported)
+    } else if instance.cache_mode == CacheMode::Single && !policy.allow_single_node {
+        Some(Reason::SingleNode)
+    } else {
+        None
     }
 }

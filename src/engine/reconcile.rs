@@ -33,12 +33,6 @@ const SINCE_MARGIN: Millis = Millis::from_secs(60);
 const OPERATOR_SLOWDOWN: i64 = 10;
 
 impl Engine {
-    pub(super) fn observe_for(&self, ix: TargetIx) -> Millis {
-        let campaign = &self.targets[ix.at()].row.id.campaign;
-        let policy = self.settings.campaigns.get(campaign);
-        policy.map_or(Millis::from_mins(5), |policy| policy.observe_for)
-    }
-
     /// Asks for the next look at an uncertain attempt.
     pub(super) fn schedule_look(&mut self, ix: TargetIx) {
         let (target, wall) = (&self.targets[ix.at()], self.wall);
@@ -147,10 +141,8 @@ impl Engine {
                 let ids: Vec<&str> = several.iter().map(TaskId::as_str).collect();
                 let why = format!("{} tasks could be ours: {}", ids.len(), ids.join(", "));
                 self.reset_clean(ix);
-                self.edit(ix, |target| {
-                    if let Some(flight) = &mut target.row.detail.flight {
-                        flight.candidates = candidates;
-                    }
+                self.edit_flight(ix, |flight| {
+                    flight.candidates = candidates;
                 });
                 self.call_operator(ix, &why);
                 let wait = Millis(self.poll_interval(ix).0 * OPERATOR_SLOWDOWN);
@@ -263,10 +255,8 @@ impl Engine {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         if flight.is_some_and(|flight| flight.word.as_ref() != Some(&word)) {
             let noted = word.clone();
-            self.edit(ix, |target| {
-                if let Some(flight) = &mut target.row.detail.flight {
-                    flight.word = Some(noted);
-                }
+            self.edit_flight(ix, |flight| {
+                flight.word = Some(noted);
             });
             self.record_target(ix, Fact::LookedBusy { word: word.clone() });
         }
@@ -284,12 +274,10 @@ impl Engine {
     }
 
     pub(super) fn reset_clean(&mut self, ix: TargetIx) {
-        self.edit(ix, |target| {
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.clean_looks = 0;
-                flight.first_clean_at = None;
-                flight.last_clean_at = None;
-            }
+        self.edit_flight(ix, |flight| {
+            flight.clean_looks = 0;
+            flight.first_clean_at = None;
+            flight.last_clean_at = None;
         });
     }
 
@@ -326,11 +314,6 @@ impl Engine {
         let intent = self.attempts.get(&ix).map(|attempt| attempt.cloud_intent_at);
         intent.or(self.targets[ix.at()].row.detail.history().started_at).unwrap_or(self.wall)
             - SINCE_MARGIN
-    }
-
-    pub(super) fn poll_interval(&self, ix: TargetIx) -> Millis {
-        let policy = self.settings.projects.get(&self.targets[ix.at()].row.id.project);
-        policy.map_or(Millis::from_secs(15), |policy| policy.poll_interval)
     }
 }
 

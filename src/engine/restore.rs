@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::model::policy::Rate;
-use crate::model::{InstanceId, ProjectName};
+use crate::model::{CacheMode, InstanceId, Millis, ProjectName};
 
 use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::inventory::SWEEP_EVERY;
 use super::planning::lacks_tag;
 use super::quota::Bucket;
 use super::rows::{
@@ -16,10 +17,6 @@ use super::rows::{
 };
 use super::state::{Reason, TargetState};
 use super::tables::{Circuit, WaveCounts};
-use crate::model::{CacheMode, Millis};
-
-/// Between two full sweeps, as long as the last one is known.
-const SWEEP_EVERY: Millis = Millis::from_hours(1);
 
 impl Engine {
     /// Takes over the rows, once the settings are known.

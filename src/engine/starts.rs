@@ -30,7 +30,7 @@ const VERSIONS_LAST: Millis = Millis::from_hours(23);
 const TOKENS_AHEAD: Millis = Millis::from_secs(2);
 
 /// The ticket's life (rule S3).
-const TICKET_LASTS: Millis = Millis::from_secs(5);
+pub(super) const TICKET_LASTS: Millis = Millis::from_secs(5);
 
 impl Engine {
     pub(super) fn decide_starts(&mut self, ix: ProjectIx) {

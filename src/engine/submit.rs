@@ -11,14 +11,11 @@ use super::index::TargetIx;
 use super::input::SendRefusal;
 use super::reads::shows_credential_works;
 use super::rows::{AttemptOutcome, VerifyAfter};
+use super::starts::TICKET_LASTS;
 use super::state::{Reason, TargetState};
 
 /// The floor of every backoff (rule S3).
 const BACKOFF_FLOOR: Millis = Millis::from_secs(1);
-
-/// A sent request is over after its ticket's life and its timeout; looks count from there when no
-/// answer was seen (docs/decisions.md: from POST to proof).
-const TICKET_LASTS: Millis = Millis::from_secs(5);
 
 impl Engine {
     pub(super) fn submitted(&mut self, id: &AttemptId, answered: Answered<SubmitAnswer>) {
@@ -29,11 +26,13 @@ impl Engine {
         self.mark_project(project);
         let is_current = self.attempts.get(&ix).is_some_and(|attempt| attempt.id == *id);
         let state = self.targets[ix.at()].row.state;
-        if is_current && state == TargetState::Submitting {
+        if is_current
+            && state == TargetState::Submitting
+            && let Some(generation) = self.sending.remove(&ix)
+        {
             if let Some(server) = answered.server_time {
                 self.projects[project.at()].skew = Some(server - self.wall);
             }
-            let generation = self.sending.remove(&ix).unwrap_or_default();
             let works = matches!(answered.answer, SubmitAnswer::Accepted { .. })
                 || shows_credential_works(note.status);
             self.credential_answered(project, generation, works);
@@ -128,8 +127,10 @@ impl Engine {
         let Some(ix) = current else {
             return self.anomaly(format!("a refusal to send {id}, which is not being sent"));
         };
+        let Some(generation) = self.sending.remove(&ix) else {
+            return self.anomaly(format!("a refusal of {id}, whose ticket is not out"));
+        };
         let project = self.targets[ix.at()].project;
-        let generation = self.sending.remove(&ix).unwrap_or_default();
         self.credential_answered(project, generation, false);
         self.back_to_pending(ix, "refused by the last check", None);
         self.record_target(ix, Fact::SendRefused { why });
@@ -229,26 +230,18 @@ impl Engine {
     }
 
     /// After a restart a ticket that was out counts as sent, and may still arrive until it and its
-    /// request have run out.
+    /// request have run out: looks count from there.
     pub(super) fn count_as_sent(&mut self, ix: TargetIx) {
         let timeout = self.request_timeout(ix);
         let from = self.attempts[&ix].intent_at + TICKET_LASTS + timeout;
-        self.edit(ix, |target| {
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.looks_from = Some(from);
-            }
+        self.edit_flight(ix, |flight| {
+            flight.looks_from = Some(from);
         });
         self.become_uncertain(
             ix,
             "the process ended while it was sent".into(),
             AnswerNote::default(),
         );
-    }
-
-    pub(super) fn request_timeout(&self, ix: TargetIx) -> Millis {
-        let project = &self.targets[ix.at()].row.id.project;
-        let policy = self.settings.projects.get(project);
-        policy.map_or(Millis::from_secs(30), |policy| policy.request_timeout)
     }
 
     /// It did not happen and does not count: pending again.
@@ -272,19 +265,6 @@ impl Engine {
         let round = u64::from(self.targets[ix.at()].row.round) << 32;
         let drawn = draw::unit(self.seed_of(ix), "backoff", &id, round | u64::from(n));
         BACKOFF_FLOOR + Millis((drawn * most as f64) as i64)
-    }
-
-    pub(super) fn retry_of(&self, ix: TargetIx) -> crate::model::policy::Retry {
-        let campaign = &self.targets[ix.at()].row.id.campaign;
-        match self.settings.campaigns.get(campaign) {
-            Some(policy) => policy.retry,
-            // The campaign left the file: it only drains.
-            None => crate::model::policy::Retry {
-                max_attempts: 1,
-                initial: Millis::from_secs(10),
-                max: Millis::from_mins(15),
-            },
-        }
     }
 
     pub(super) fn seed_of(&self, ix: TargetIx) -> u64 {

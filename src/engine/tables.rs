@@ -81,6 +81,7 @@ pub(super) struct Tally {
     pub(super) overdue: bool,
     pub(super) needs_operator: bool,
     pub(super) preparing: bool,
+    pub(super) wave: u32,
 }
 
 impl Target {
@@ -96,6 +97,7 @@ impl Target {
             overdue: row.state.is_in_flight() && row.overdue,
             needs_operator: row.needs_operator.is_some(),
             preparing: self.preparing != Preparing::No,
+            wave: row.wave,
         }
     }
 }

@@ -88,7 +88,7 @@ impl Engine {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         let settled_at = flight.and_then(|flight| flight.settled_at);
         match settled_at.unwrap_or_else(|| self.begin_settling(ix)) {
-            at if at <= wall => self.succeed(ix),
+            at if at <= wall => self.proven(ix),
             at => {
                 let at = self.steady_at(at);
                 self.wake_target(ix, at);
@@ -98,15 +98,11 @@ impl Engine {
 
     /// Seen with moved versions for the first time; tells when it has settled.
     pub(super) fn begin_settling(&mut self, ix: TargetIx) -> Wall {
-        let policy = self.settings.campaigns.get(&self.targets[ix.at()].row.id.campaign);
-        let settle = policy.map_or(Millis::from_mins(2), |policy| policy.settle);
-        let until = self.wall + settle;
-        self.edit(ix, |target| {
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.settled_at = Some(until);
-                flight.unchanged_at = None;
-                flight.word = None;
-            }
+        let until = self.wall + self.settle_of(ix);
+        self.edit_flight(ix, |flight| {
+            flight.settled_at = Some(until);
+            flight.unchanged_at = None;
+            flight.word = None;
         });
         self.record_target(ix, Fact::Settling { until });
         until
@@ -117,12 +113,10 @@ impl Engine {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         let is_new = flight.is_some_and(|flight| flight.word.as_ref() != Some(&word));
         let noted = word.clone();
-        self.edit(ix, |target| {
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.settled_at = None;
-                flight.unchanged_at = None;
-                flight.word = Some(noted);
-            }
+        self.edit_flight(ix, |flight| {
+            flight.settled_at = None;
+            flight.unchanged_at = None;
+            flight.word = Some(noted);
         });
         if is_new {
             self.record_target(ix, Fact::Unsettled { word: word.clone() });
@@ -157,11 +151,9 @@ impl Engine {
                 }
             }
             first => {
-                self.edit(ix, |target| {
-                    if let Some(flight) = &mut target.row.detail.flight {
-                        flight.unchanged_at = Some(first.unwrap_or(wall));
-                        flight.settled_at = None;
-                    }
+                self.edit_flight(ix, |flight| {
+                    flight.unchanged_at = Some(first.unwrap_or(wall));
+                    flight.settled_at = None;
                 });
                 let at = first.unwrap_or(wall) + UNCHANGED_FOR;
                 let at = self.steady_at(at).max(self.now + Millis(1));
@@ -170,13 +162,18 @@ impl Engine {
         }
     }
 
-    fn succeed(&mut self, ix: TargetIx) {
+    fn proven(&mut self, ix: TargetIx) {
+        let is_known = self.targets[ix.at()].row.task.is_some();
+        self.succeed(ix, if is_known { Reason::Verified } else { Reason::Inferred });
+    }
+
+    /// It ends well: proven by its versions, or by an operator's word.
+    pub(super) fn succeed(&mut self, ix: TargetIx, reason: Reason) {
         let attempt = self.attempts.get(&ix);
         let before = attempt.map(|attempt| attempt.versions_before.clone());
         let row = &self.targets[ix.at()].row;
         let after = row.detail.versions.as_deref().cloned();
         let took = self.wall - row.detail.history().started_at.unwrap_or(self.wall);
-        let reason = if row.task.is_some() { Reason::Verified } else { Reason::Inferred };
         let task = row.task.clone();
         self.attempt_applied(ix, task);
         self.end_target(ix, TargetState::Succeeded, reason.clone());
@@ -250,20 +247,13 @@ impl Engine {
         let lives = matches!(answer, ReadAnswer::Instance(_) | ReadAnswer::Versions(_));
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         if lives && flight.is_some_and(|flight| flight.gone_looks > 0) {
-            self.edit(ix, |target| {
-                if let Some(flight) = &mut target.row.detail.flight {
-                    flight.gone_looks = 0;
-                }
+            self.edit_flight(ix, |flight| {
+                flight.gone_looks = 0;
             });
         }
     }
 
     fn attempt_gone(&mut self, ix: TargetIx) {
         self.end_attempt(ix, AttemptOutcome::Uncertain);
-    }
-
-    pub(super) fn task_timeout(&self, ix: TargetIx) -> Millis {
-        let policy = self.settings.campaigns.get(&self.targets[ix.at()].row.id.campaign);
-        policy.map_or(Millis::from_hours(2), |policy| policy.task_timeout)
     }
 }

@@ -168,10 +168,8 @@ impl Engine {
         self.learn_ours(ix, task);
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         if flight.is_some_and(|flight| flight.misses > 0 || flight.gone_looks > 0) {
-            self.edit(ix, |target| {
-                if let Some(flight) = &mut target.row.detail.flight {
-                    (flight.misses, flight.first_miss_at, flight.gone_looks) = (0, None, 0);
-                }
+            self.edit_flight(ix, |flight| {
+                (flight.misses, flight.first_miss_at, flight.gone_looks) = (0, None, 0);
             });
         }
         let code = task.error_code.clone();
@@ -196,10 +194,8 @@ impl Engine {
             return;
         }
         let noted = word.clone();
-        self.edit(ix, |target| {
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.word = Some(noted);
-            }
+        self.edit_flight(ix, |flight| {
+            flight.word = Some(noted);
         });
         self.record_target(ix, Fact::TaskStatus { word });
     }

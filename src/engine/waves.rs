@@ -100,16 +100,11 @@ impl Engine {
         let target = &self.targets[ix.at()];
         let (campaign, lane, rank) = (target.campaign, target.lane, target.row.rank);
         let key = QueueKey { project: target.project, wave: target.row.wave };
-        let before = target.row.wave as usize;
         if target.is_queued {
             self.campaigns[campaign.at()].ready.remove(key, lane, rank, ix);
             self.targets[ix.at()].is_queued = false;
         }
-        self.campaigns[campaign.at()].waves[before].open -= 1;
-        self.campaigns[campaign.at()].waves[wave as usize].open += 1;
-        self.targets[ix.at()].row.wave = wave;
-        self.touch_target(ix);
-        self.requeue(ix);
+        self.edit(ix, |target| target.row.wave = wave);
         self.mark_campaign(campaign);
     }
 
