@@ -194,11 +194,11 @@ fn a_target_is_called_by_its_name_or_id_alone_or_in_its_place() {
     let engine = scene.host.engine().expect("a process runs");
     let id = scene.target("cache-1");
     let bare = id.instance.to_string();
-    for text in ["cache-1", "c/p/cache-1", &bare, &id.to_string()] {
+    for text in ["cache-1", "c/cache-1", "p/cache-1", "c/p/cache-1", &bare, &id.to_string()] {
         let found = engine.called(text);
         assert_eq!(found.iter().map(|each| &each.target).collect::<Vec<_>>(), [&id], "{text}");
     }
-    for text in ["cache", "c/q/cache-1", "p/cache-1", ""] {
+    for text in ["cache", "c/q/cache-1", "q/cache-1", ""] {
         assert_eq!(engine.called(text), [], "{text}");
     }
 }
