@@ -4,9 +4,7 @@ use secrecy::SecretString;
 
 use crate::model::answer::Answered;
 use crate::model::classify::ErrorAnswer;
-use crate::model::{
-    AnswerNote, Millis, ReadAnswer, ReadCall, ReadFailure, SubmitAnswer, Wall, classify,
-};
+use crate::model::{AnswerNote, ReadAnswer, ReadCall, ReadFailure, SubmitAnswer, Wall, classify};
 
 use super::credential::{Credential, Grant};
 use super::issuer::IssueError;
@@ -65,7 +63,6 @@ impl Told {
 /// An error answer, taken apart.
 struct Refusal {
     told: Told,
-    retry_after: Option<Millis>,
     /// The body came whole and in one of the known shapes, or was empty.
     is_readable: bool,
 }
@@ -131,7 +128,7 @@ impl<'a> Context<'a> {
         let is_told = refusal.is_readable || says_all(told.status);
         let answer = match is_told {
             false => SubmitAnswer::Uncertain,
-            true => classify::submit_error(self.error_answer(&told, refusal.retry_after)),
+            true => classify::submit_error(self.error_answer(&told)),
         };
         let answer = match answer {
             SubmitAnswer::CredentialRefused { renewable } => SubmitAnswer::CredentialRefused {
@@ -143,8 +140,8 @@ impl<'a> Context<'a> {
     }
 
     fn read_refused(&self, received: &Received) -> Answered<ReadFailure> {
-        let Refusal { told, retry_after, .. } = self.refusal(received);
-        let failure = classify::read_error(self.error_answer(&told, retry_after));
+        let Refusal { told, .. } = self.refusal(received);
+        let failure = classify::read_error(self.error_answer(&told));
         let failure = match failure {
             ReadFailure::CredentialRefused { renewable } => ReadFailure::CredentialRefused {
                 renewable: self.credential.refused(self.grant) && renewable,
@@ -154,12 +151,12 @@ impl<'a> Context<'a> {
         told.with(failure)
     }
 
-    fn error_answer<'t>(&self, told: &'t Told, retry_after: Option<Millis>) -> ErrorAnswer<'t> {
+    fn error_answer<'t>(&self, told: &'t Told) -> ErrorAnswer<'t> {
         ErrorAnswer {
             status: told.status,
             code: told.note.code.as_deref(),
             message: told.note.message.as_deref(),
-            retry_after,
+            retry_after: told.note.retry_after,
             credential: self.credential.form(),
         }
     }
@@ -181,13 +178,13 @@ impl<'a> Context<'a> {
             .note
             .request_id
             .or_else(|| request_id.map(|id| text::request_id(&id, &self.secrets)));
-        let now = told.server_time.unwrap_or_else(|| self.clock.now());
-        let retry_after =
-            received.header("retry-after").and_then(|header| classify::retry_after(header, now));
-        Refusal { told, retry_after, is_readable }
+        Refusal { told, is_readable }
     }
 
     fn told(&self, received: &Received, message: Option<&str>) -> Told {
+        let server_time = received.header("date").and_then(classify::http_date);
+        let now = server_time.unwrap_or_else(|| self.clock.now());
+        let retry_after = received.header("retry-after");
         let note = AnswerNote {
             status: Some(received.status),
             code: None,
@@ -195,8 +192,8 @@ impl<'a> Context<'a> {
             request_id: received
                 .header("x-request-id")
                 .map(|id| text::request_id(id, &self.secrets)),
+            retry_after: retry_after.and_then(|header| classify::retry_after(header, now)),
         };
-        let server_time = received.header("date").and_then(classify::http_date);
         Told { status: received.status, note, server_time }
     }
 

@@ -236,6 +236,7 @@ fn note(answer: &Received, secrets: &[SecretString]) -> AnswerNote {
         code: told.code.map(|code| classify::normal_code(&text::masked(&code, secrets))),
         message: Some(text::message(&format!("credential not issued: {message}"), secrets)),
         request_id: answer.header("x-iam-trace-id").map(|id| text::request_id(id, secrets)),
+        retry_after: None,
     }
 }
 

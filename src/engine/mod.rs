@@ -28,6 +28,7 @@ mod ledger;
 mod names;
 mod orders;
 mod orphans;
+mod ours;
 mod planning;
 mod precheck;
 mod quota;

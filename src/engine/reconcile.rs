@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use crate::model::task::OTHER_TASK_NAMES;
 use crate::model::{Instance, Millis, Steady, Task, TaskId, Wall};
 
 use super::Engine;
@@ -22,12 +21,6 @@ const CLEAN_LOOKS: u32 = 3;
 
 /// Looks per `observe_for`: three thirds keep every gap below the half that is allowed.
 const LOOKS_PER_OBSERVATION: i64 = 3;
-
-/// Task times and ours part by a second of resolution and the skew's error.
-const CREATED_MARGIN: Millis = Millis::from_secs(5);
-
-/// Task lists are asked from this long before the intent: the filter's clock is the cloud's.
-const SINCE_MARGIN: Millis = Millis::from_secs(60);
 
 /// Looks go on this much slower once an operator has to decide.
 const OPERATOR_SLOWDOWN: i64 = 10;
@@ -102,6 +95,12 @@ impl Engine {
 
     /// A failed read is no look: what was read so far is dropped, and a new look begins later.
     pub(super) fn look_failed(&mut self, ix: TargetIx, purpose: Purpose) -> Steady {
+        // What it showed may be gone at the next one.
+        if let Some(look) = self.targets[ix.at()].look.take() {
+            let service_task = look.instance.as_ref().and_then(|it| it.service_task_id.as_ref());
+            let suspects = self.suspects(ix, service_task, &look.tasks);
+            self.keep_suspects(ix, suspects.all);
+        }
         let target = &mut self.targets[ix.at()];
         target.read_failures += 1;
         let (project, failures) = (target.project, target.read_failures);
@@ -122,7 +121,8 @@ impl Engine {
         let Some(look) = self.targets[ix.at()].look.take() else { return };
         let (Some(instance), Some(versions)) = (look.instance, look.versions) else { return };
         self.learn_known_tasks(ix, &look.tasks);
-        let candidates = self.candidates(ix, &instance, &look.tasks);
+        let suspects = self.suspects(ix, instance.service_task_id.as_ref(), &look.tasks);
+        self.keep_suspects(ix, suspects.all);
         let moved = self.any_part_moved(ix, &versions);
         let (wall, shared) = (self.wall, self.share(versions));
         self.edit(ix, |target| {
@@ -132,73 +132,38 @@ impl Engine {
                 flight.gone_looks = 0;
             }
         });
-        match candidates.as_slice() {
-            [task] => self.adopt(ix, task.clone()),
-            [] if moved => self.infer(ix),
-            [] if instance.is_idle() => self.looked_clean(ix, look.begun_at),
-            [] => self.looked_busy(ix, &instance),
-            several => {
-                let ids: Vec<&str> = several.iter().map(TaskId::as_str).collect();
-                let why = format!("{} tasks could be ours: {}", ids.len(), ids.join(", "));
-                self.reset_clean(ix);
-                self.edit_flight(ix, |flight| {
-                    flight.candidates = candidates;
-                });
-                self.call_operator(ix, &why);
-                let wait = Millis(self.poll_interval(ix).0 * OPERATOR_SLOWDOWN);
-                self.look_at(ix, wall + wait);
-            }
+        match (suspects.ids.as_slice(), suspects.doubtful) {
+            ([task], _) if suspects.vanished.is_empty() => self.adopt(ix, task.clone()),
+            ([], _) if moved => self.infer(ix),
+            ([], doubtful) if suspects.vanished.is_empty() => match doubtful {
+                Some(name) => self.looked_busy(ix, name),
+                None if instance.is_idle() => self.looked_clean(ix, look.begun_at),
+                None => self.looked_busy(ix, busy_word(&instance)),
+            },
+            _ => self.undecided(ix, &[suspects.ids, suspects.vanished].concat()),
         }
     }
 
-    /// New tasks that may be ours: created after the intent, by us, not of a kind that is known to
-    /// be something else.
-    fn candidates(&self, ix: TargetIx, instance: &Instance, tasks: &[Task]) -> Vec<TaskId> {
-        let attempt = &self.attempts[&ix];
-        let project = &self.projects[self.targets[ix.at()].project.at()].detail;
-        let earliest = attempt.cloud_intent_at - CREATED_MARGIN;
-        let is_new = |task: &Task| {
-            task.created_at.is_none_or(|at| at >= earliest)
-                && !attempt.known_tasks.contains(&task.id)
+    /// Several tasks could be ours, or one that was shown is gone: only an operator can tell.
+    fn undecided(&mut self, ix: TargetIx, candidates: &[TaskId]) {
+        let ids: Vec<&str> = candidates.iter().map(TaskId::as_str).collect();
+        let why = match ids.as_slice() {
+            [id] => format!("task {id} could be ours, and is shown no more"),
+            _ => format!("{} tasks could be ours: {}", ids.len(), ids.join(", ")),
         };
-        let is_ours = |task: &Task| {
-            let stranger = project.own_user.is_some()
-                && task.user_id.is_some()
-                && task.user_id != project.own_user;
-            !stranger && !OTHER_TASK_NAMES.contains(&&*task.name)
-        };
-        let mut found: Vec<&Task> =
-            tasks.iter().filter(|task| is_new(task) && is_ours(task)).collect();
-        if found.len() > 1
-            && found.iter().any(|task| Some(&task.name) == project.task_name.as_ref())
-        {
-            found.retain(|task| Some(&task.name) == project.task_name.as_ref());
-        }
-        let mut ids: Vec<TaskId> = found.into_iter().map(|task| task.id.clone()).collect();
-        let service = instance.service_task_id.as_ref().filter(|id| {
-            // Listed, it has been judged above.
-            !attempt.known_tasks.contains(id) && !tasks.iter().any(|task| task.id == **id)
-        });
-        ids.extend(service.cloned());
-        ids
+        self.reset_clean(ix);
+        self.call_operator(ix, &why);
+        self.look_slower(ix);
     }
 
-    /// Tasks from before the intent stay known, so that a vague creation time cannot make one ours.
-    fn learn_known_tasks(&mut self, ix: TargetIx, tasks: &[Task]) {
-        let Some(attempt) = self.attempts.get_mut(&ix) else { return };
-        let before = attempt.cloud_intent_at - CREATED_MARGIN;
-        let known = attempt.known_tasks.len();
-        for task in tasks {
-            if task.created_at.is_some_and(|at| at < before)
-                && !attempt.known_tasks.contains(&task.id)
-            {
-                attempt.known_tasks.push(task.id.clone());
-            }
-        }
-        if attempt.known_tasks.len() > known {
-            let row = attempt.clone();
-            self.changes().attempts.push(row);
-        }
+    /// The next look of one that is not clean.
+    fn look_slower(&mut self, ix: TargetIx) {
+        let slowdown = match self.targets[ix.at()].row.needs_operator {
+            Some(_) => OPERATOR_SLOWDOWN,
+            None => 1,
+        };
+        let wait = Millis(self.poll_interval(ix).0 * slowdown);
+        self.look_at(ix, self.wall + wait);
     }
 
     fn adopt(&mut self, ix: TargetIx, task: TaskId) {
@@ -217,6 +182,11 @@ impl Engine {
     }
 
     fn looked_clean(&mut self, ix: TargetIx, begun_at: Wall) {
+        let row = &self.targets[ix.at()].row;
+        let is_upgrade_seen = row.detail.flight.as_deref().is_some_and(|it| it.is_upgrade_seen);
+        if is_upgrade_seen && row.needs_operator.is_some() {
+            return self.look_slower(ix);
+        }
         let (wall, observe_for) = (self.wall, self.observe_for(ix));
         let mut enough = false;
         let intent_at = self.attempts[&ix].intent_at;
@@ -242,15 +212,17 @@ impl Engine {
         if clean > 0 {
             self.record_target(ix, Fact::LookedClean { clean });
         }
-        if enough {
-            self.not_applied(ix);
-        } else {
-            self.schedule_look(ix);
+        match enough {
+            true if is_upgrade_seen => {
+                self.call_operator(ix, "an upgrade ran, and nothing shows whose it was");
+                self.look_slower(ix);
+            }
+            true => self.not_applied(ix),
+            false => self.schedule_look(ix),
         }
     }
 
-    fn looked_busy(&mut self, ix: TargetIx, instance: &Instance) {
-        let word: Arc<str> = busy_word(instance);
+    fn looked_busy(&mut self, ix: TargetIx, word: Arc<str>) {
         self.reset_clean(ix);
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         if flight.is_some_and(|flight| flight.word.as_ref() != Some(&word)) {
@@ -265,12 +237,7 @@ impl Engine {
         if self.wall - since > timeout {
             self.call_operator(ix, &format!("busy ({word}) for {timeout}, without a task of ours"));
         }
-        let slowdown = match self.targets[ix.at()].row.needs_operator {
-            Some(_) => OPERATOR_SLOWDOWN,
-            None => 1,
-        };
-        let wait = Millis(self.poll_interval(ix).0 * slowdown);
-        self.look_at(ix, self.wall + wait);
+        self.look_slower(ix);
     }
 
     pub(super) fn reset_clean(&mut self, ix: TargetIx) {
@@ -286,7 +253,8 @@ impl Engine {
         let wall = self.wall;
         let n = self.targets[ix.at()].row.not_applied + 1;
         let last = n >= self.retry_of(ix).max_attempts;
-        let not_before = (!last).then(|| wall + self.start_backoff(ix, n));
+        let asked = self.asked_to_wait_until(ix);
+        let not_before = (!last).then(|| (wall + self.start_backoff(ix, n)).max(asked));
         self.end_attempt(ix, AttemptOutcome::NotApplied);
         self.edit(ix, |target| {
             target.row.state = TargetState::Pending;
@@ -306,14 +274,14 @@ impl Engine {
     pub(super) fn earliest_resend(&self, ix: TargetIx) -> Wall {
         let observed = self.attempts.get(&ix).map_or(self.wall, |attempt| attempt.intent_at);
         let n = self.targets[ix.at()].row.not_applied + 1;
-        (observed + self.observe_for(ix)).max(self.wall) + self.start_backoff(ix, n)
+        let looked = (observed + self.observe_for(ix)).max(self.wall);
+        (looked + self.start_backoff(ix, n)).max(self.asked_to_wait_until(ix))
     }
 
-    /// From when task lists are asked for, on the cloud's clock.
-    pub(super) fn tasks_since(&self, ix: TargetIx) -> Wall {
-        let intent = self.attempts.get(&ix).map(|attempt| attempt.cloud_intent_at);
-        intent.or(self.targets[ix.at()].row.detail.history().started_at).unwrap_or(self.wall)
-            - SINCE_MARGIN
+    /// When the wait ends that the answer to its open attempt asked for; now, if it asked for none.
+    pub(super) fn asked_to_wait_until(&self, ix: TargetIx) -> Wall {
+        let flight = self.targets[ix.at()].row.detail.flight.as_deref();
+        flight.and_then(|flight| flight.asked_to_wait_until).unwrap_or(self.wall)
     }
 }
 

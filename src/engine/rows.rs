@@ -140,6 +140,7 @@ impl TargetDetail {
             conflict: None,
             not_running_at: None,
             was_uncertain: false,
+            first_uncertain: None,
             started_at: None,
         };
         self.history.as_deref().unwrap_or(&NOTHING)
@@ -162,14 +163,36 @@ pub struct History {
     pub not_running_at: Option<Wall>,
     /// An attempt has been uncertain: 4116 may then be our own upgrade.
     pub was_uncertain: bool,
+    /// The first such attempt: what it may have started can show late.
+    pub first_uncertain: Option<Box<FirstUncertain>>,
     /// When the first intent was committed.
     pub started_at: Option<Wall>,
+}
+
+/// The first attempt of a round of which nobody knows whether it was taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FirstUncertain {
+    /// Its T0 on the cloud's clock: no task of this round is older.
+    pub cloud_intent_at: Wall,
+    /// Tasks that were there before it.
+    pub known_tasks: Vec<TaskId>,
+    /// As in [`Flight`]; `None` once another attempt was sent with other secrets.
+    pub sent_with: Option<Arc<str>>,
 }
 
 /// What is known of a target between its intent and its end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Flight {
+    /// The fingerprint of the credential that it was sent with.
+    pub sent_with: Option<Arc<str>>,
+    /// A 200 named its task: whose it is, and how it is called, is certain.
+    pub is_accepted: bool,
+    /// The end of the wait that the answer asked for (Retry-After).
+    pub asked_to_wait_until: Option<Wall>,
+    /// 4116 after an uncertain attempt: an upgrade runs, so looks alone prove no "not applied".
+    pub is_upgrade_seen: bool,
     /// Clean looks at the uncertain attempt, the first and the last of them.
     pub clean_looks: u32,
     pub first_clean_at: Option<Wall>,
@@ -187,7 +210,7 @@ pub struct Flight {
     pub settled_at: Option<Wall>,
     /// First idle look with unchanged versions.
     pub unchanged_at: Option<Wall>,
-    /// The tasks between which an operator has to choose.
+    /// Tasks that looks showed and that may be ours: shown no more, they still may.
     pub candidates: Vec<TaskId>,
     /// Answers "no such instance" in a row.
     pub gone_looks: u32,
@@ -315,8 +338,10 @@ pub struct ProjectDetail {
     pub forbidden: Vec<InstanceId>,
     pub watch: WatchStrategy,
     pub watch_probed_at: Option<Wall>,
-    /// Our user id, learned from the first accepted task.
+    /// Our user id, learned from tasks that a 200 named.
     pub own_user: Option<Arc<str>>,
+    /// The fingerprint of the credential that sent them: to another one `own_user` is a stranger.
+    pub learned_with: Option<Arc<str>>,
     /// The name of upgrade tasks, learned likewise.
     pub task_name: Option<Arc<str>>,
     /// The shortest upgrade that has succeeded here.

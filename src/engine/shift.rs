@@ -65,6 +65,7 @@ impl Flight {
             &mut self.first_clean_at,
             &mut self.last_clean_at,
             &mut self.looks_from,
+            &mut self.asked_to_wait_until,
             &mut self.first_miss_at,
             &mut self.running_since,
             &mut self.verifying_since,

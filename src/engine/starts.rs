@@ -15,7 +15,7 @@ use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::read_queue::Purpose;
 use super::ready::QueueKey;
 use super::request::{Request, Submit};
-use super::rows::{AttemptOutcome, AttemptRow};
+use super::rows::{AttemptOutcome, AttemptRow, Flight};
 use super::state::TargetState;
 use super::tables::{Armed, Circuit, Preparing, Renewal};
 use super::timers::Timer;
@@ -319,6 +319,7 @@ impl Engine {
         let not_after = (wall + TICKET_LASTS).min(starts_until);
         assert!(wall <= not_after, "the gate lets nothing through after the last start");
         let skew = self.projects[project.at()].skew.unwrap_or_default();
+        let flight = Flight { sent_with: Some(self.fingerprint_in(project)), ..Flight::default() };
         self.edit(ix, |target| {
             let row = &mut target.row;
             row.state = TargetState::Submitting;
@@ -326,7 +327,7 @@ impl Engine {
             row.number += 1;
             row.not_before = None;
             row.detail.history_mut().started_at.get_or_insert(wall);
-            row.detail.flight = Some(Box::default());
+            row.detail.flight = Some(Box::new(flight));
             target.preparing = Preparing::No;
         });
         let row = &self.targets[ix.at()].row;

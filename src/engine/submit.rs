@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::answer::Answered;
+use crate::model::classify::RETRY_AFTER_MAX;
 use crate::model::{AnswerNote, AttemptId, Millis, SubmitAnswer, TaskId, Wall, draw};
 
 use super::Engine;
@@ -56,6 +57,7 @@ impl Engine {
 
     fn submission_answered(&mut self, ix: TargetIx, answer: SubmitAnswer, note: AnswerNote) {
         let project = self.targets[ix.at()].project;
+        self.note_asked_wait(ix, &note);
         match &answer {
             SubmitAnswer::NotSent | SubmitAnswer::Uncertain => self.unclear_answer(project),
             _ => {
@@ -109,10 +111,26 @@ impl Engine {
         }
     }
 
+    /// Whatever the answer was, no other attempt goes before the wait that it asked for (rule S3).
+    fn note_asked_wait(&mut self, ix: TargetIx, note: &AnswerNote) {
+        let Some(wait) = note.retry_after else { return };
+        let until = self.wall + wait.min(RETRY_AFTER_MAX);
+        self.edit(ix, |target| {
+            if let Some(flight) = &mut target.row.detail.flight {
+                flight.asked_to_wait_until = Some(until);
+            }
+        });
+    }
+
     fn accepted(&mut self, ix: TargetIx, task: TaskId, note: AnswerNote, late: bool) {
         let project = self.targets[ix.at()].project;
         self.circuit_proved(project);
         self.enter_running(ix, task.clone());
+        self.edit(ix, |target| {
+            if let Some(flight) = &mut target.row.detail.flight {
+                flight.is_accepted = true;
+            }
+        });
         self.end_code_run(ix);
         self.record_target(ix, Fact::Accepted { task, late, note });
         self.begin_watching(ix);
@@ -140,10 +158,13 @@ impl Engine {
         if upgrading && self.targets[ix.at()].row.detail.history().was_uncertain {
             // An earlier attempt of this round may be what runs: look for it.
             let count = self.targets[ix.at()].row.detail.history().conflicts + 1;
-            self.edit(ix, |target| target.row.detail.history_mut().conflicts = count);
-            let (not_before, why) = (self.wall, note_text(&note).into());
-            self.record_target(ix, Fact::Conflict { count, not_before, note: note.clone() });
-            return self.become_uncertain(ix, why, note);
+            self.edit(ix, |target| {
+                target.row.detail.history_mut().conflicts = count;
+                if let Some(flight) = &mut target.row.detail.flight {
+                    flight.is_upgrade_seen = true;
+                }
+            });
+            return self.become_uncertain(ix, note_text(&note).into(), note);
         }
         self.end_attempt(ix, AttemptOutcome::NotSent { why: note_text(&note).into() });
         let word = note.code.clone().unwrap_or_else(|| "busy".into());
@@ -155,7 +176,7 @@ impl Engine {
         let wall = self.wall;
         let count = self.targets[ix.at()].row.detail.history().conflicts + 1;
         let most = self.retry_of(ix).max_attempts;
-        let not_before = wall + self.conflict_wait(ix, count);
+        let not_before = (wall + self.conflict_wait(ix, count)).max(self.asked_to_wait_until(ix));
         let sent = self.targets[ix.at()].row.state == TargetState::Submitting;
         self.edit(ix, |target| {
             let history = target.row.detail.history_mut();
@@ -221,6 +242,7 @@ impl Engine {
                 flight.looks_from = Some(flight.looks_from.unwrap_or(wall));
             }
         });
+        self.remember_first_uncertain(ix);
         self.attempt_uncertain(ix);
         let of = self.retry_of(ix).max_attempts;
         let number = self.targets[ix.at()].row.not_applied + 1;
@@ -247,6 +269,8 @@ impl Engine {
     /// It did not happen and does not count: pending again.
     fn back_to_pending(&mut self, ix: TargetIx, why: &str, not_before: Option<Wall>) {
         let wall = self.wall;
+        let asked = Some(self.asked_to_wait_until(ix)).filter(|&until| until > wall);
+        let not_before = not_before.max(asked);
         self.end_attempt(ix, AttemptOutcome::NotSent { why: why.into() });
         self.edit(ix, |target| {
             target.row.state = TargetState::Pending;

@@ -217,18 +217,6 @@ impl Engine {
         }
     }
 
-    /// The first task whose id is ours tells our user id and how upgrades are called.
-    fn learn_ours(&mut self, ix: TargetIx, task: &Task) {
-        let project = self.targets[ix.at()].project;
-        let detail = &mut self.projects[project.at()].detail;
-        let Some(user) = task.user_id.clone().filter(|_| detail.own_user.is_none()) else { return };
-        detail.own_user = Some(user.clone());
-        detail.task_name = Some(task.name.clone());
-        self.touch_project(project);
-        let task_name = task.name.clone();
-        self.record_project(project, Fact::OwnUserLearned { user, task_name });
-    }
-
     /// By the cloud's own times where they say less than ours, which count from watch to watch.
     fn learn_duration(&mut self, ix: TargetIx, task: &Task) {
         let (target, wall) = (&self.targets[ix.at()], self.wall);

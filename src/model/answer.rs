@@ -29,6 +29,9 @@ pub struct AnswerNote {
     pub message: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Arc<str>>,
+    /// For how long the cloud asked to be left alone, at most an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Millis>,
 }
 
 /// A limit that a 429 stated (API facts, section 6.1).

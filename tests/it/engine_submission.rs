@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use refit::engine::{Fact, Reason, TargetState};
 use refit::model::{AttemptId, Millis};
 use refit::rehearse::{Act, Network};
-use refit::sim::world::{Decision, Outcome, SpanRange};
+use refit::sim::world::{CallFilter, CallKind, Decision, Outcome, Script, SpanRange, Step};
 
 use crate::engine_scene::Scene;
 
@@ -75,6 +75,29 @@ fn two_500s_before_applying_then_200_are_three_posts_after_clean_looks_and_backo
     assert_eq!(scene.applied("cache-0"), 1);
     assert_eq!(scene.state("cache-0"), TargetState::Succeeded);
     scene.expect_sound();
+}
+
+#[test]
+fn no_attempt_follows_before_the_retry_after_of_any_answer_has_passed() {
+    let asked = Millis::from_secs(3_000);
+    for (decision, status) in [(Decision::Error500Before, 503), (Decision::Rejected, 400)] {
+        let mut scene = Scene::new(1, |draft| {
+            let mut step = Step::from(decision);
+            step.status = Some(status);
+            step.code = Some(if status == 400 { "DCS.4017" } else { "DCS.5006" }.into());
+            step.retry_after = Some("3000".into());
+            draft.faults.scripts.push(Script {
+                calls: CallFilter::Only(CallKind::Upgrade),
+                steps: vec![step],
+                ..Script::default()
+            });
+        });
+        scene.run();
+        let intents = scene.intents();
+        assert_eq!(intents.len(), 2, "{status}");
+        assert!(intents[1] - intents[0] >= asked, "{status}: {}", intents[1] - intents[0]);
+        scene.expect_sound();
+    }
 }
 
 #[test]

@@ -7,9 +7,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use refit::engine::rows::{
-    AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow, Flight,
-    FreezeRow, History, InstanceRow, ProjectDetail, ProjectRow, TargetDetail, TargetRow,
-    VerifyAfter, WatchStrategy,
+    AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow,
+    FirstUncertain, Flight, FreezeRow, History, InstanceRow, ProjectDetail, ProjectRow,
+    TargetDetail, TargetRow, VerifyAfter, WatchStrategy,
 };
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Changes, Reason, Rows, Scope, TargetState};
@@ -79,6 +79,10 @@ fn flight() -> impl Strategy<Value = Flight> {
     let at = vec(of(wall()), 8);
     (at, vec(any::<u32>(), 3), of(verify_after()), of(text()), candidates).prop_map(
         |(at, counts, verify_after, word, candidates)| Flight {
+            sent_with: word.clone(),
+            is_accepted: counts[0] % 2 == 0,
+            is_upgrade_seen: counts[1] % 2 == 0,
+            asked_to_wait_until: at[0],
             clean_looks: counts[0],
             first_clean_at: at[0],
             last_clean_at: at[1],
@@ -98,12 +102,20 @@ fn flight() -> impl Strategy<Value = Flight> {
 }
 
 fn history() -> impl Strategy<Value = History> {
-    (any::<u32>(), of(text()), of(wall()), any::<bool>(), of(wall())).prop_map(
-        |(conflicts, conflict, not_running_at, was_uncertain, started_at)| History {
+    let first = (wall(), vec(task(), 0..3), of(text())).prop_map(
+        |(cloud_intent_at, known_tasks, sent_with)| FirstUncertain {
+            cloud_intent_at,
+            known_tasks,
+            sent_with,
+        },
+    );
+    (any::<u32>(), of(text()), of(wall()), any::<bool>(), of(first), of(wall())).prop_map(
+        |(conflicts, conflict, not_running_at, was_uncertain, first, started_at)| History {
             conflicts,
             conflict,
             not_running_at,
             was_uncertain,
+            first_uncertain: first.map(Box::new),
             started_at,
         },
     )

@@ -42,7 +42,8 @@ impl Checker {
         if facts.applied.is_some() {
             complaints.push(format!("attempt {attempt} follows one that was applied"));
         }
-        if let Some(until) = facts.not_before.filter(|until| now < *until) {
+        let waits_until = facts.not_before.max(facts.asked_to_wait_until);
+        if let Some(until) = waits_until.filter(|until| now < *until) {
             complaints
                 .push(format!("attempt {attempt} is {} before its backoff ends", until - now));
         }
@@ -183,6 +184,7 @@ impl Checker {
 
     /// Rows of attempts: at most one open per instance.
     pub(super) fn take_attempt_row(&mut self, row: &AttemptRow) {
+        self.check_known(row);
         let target = &row.id.target;
         let facts = self.instance_mut(&target.project, &target.instance);
         if row.ended_at.is_some() {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::Checker;
 use super::facts::{InstanceFacts, Seen, groups_of};
+use super::rate::RETRY_AFTER_MAX;
 use crate::engine::event::Quota;
 use crate::engine::input::{FreezeFile, Input, Ownership, StoreHealth};
 use crate::engine::request::ReadId;
 use crate::model::answer::Answered;
 use crate::model::{
-    AttemptId, InstanceId, ProjectName, ReadAnswer, ReadCall, ReadFailure, Settings, SubmitAnswer,
-    TaskId,
+    AttemptId, InstanceId, Millis, ProjectName, ReadAnswer, ReadCall, ReadFailure, Settings,
+    SubmitAnswer, TaskId,
 };
 
 /// Task ids remembered per instance: far more than any instance shows in a campaign.
@@ -29,7 +30,10 @@ impl Checker {
                 self.forget_intervals();
             }
             Input::ClockAgreed => self.process.clock_suspect = false,
-            Input::Submitted { attempt, answer } => self.take_submitted(attempt, &answer.answer),
+            Input::Submitted { attempt, answer } => {
+                self.take_submitted(attempt, &answer.answer);
+                self.take_asked_wait(attempt, answer.note.retry_after);
+            }
             Input::SendRefused { attempt, .. } => {
                 self.close_submit(attempt);
                 self.end_probe(attempt);
@@ -113,9 +117,21 @@ impl Checker {
             _ => generation.iter().for_each(|each| self.prove_credential(&project, *each)),
         }
         self.count_clarity(attempt, answer);
+        self.take_proof(attempt, answer);
         let now = self.clock.elapsed();
         if let Some(facts) = self.attempt_mut(attempt) {
             facts.looks_from = now;
+        }
+    }
+
+    /// Rule S3: no backoff ends before min(Retry-After, 1 h).
+    fn take_asked_wait(&mut self, attempt: &AttemptId, wait: Option<Millis>) {
+        let Some(wait) = wait else { return };
+        let until = self.clock.elapsed() + wait.min(RETRY_AFTER_MAX);
+        if self.attempt_mut(attempt).is_some()
+            && let Some(facts) = self.targets.get_mut(&attempt.target)
+        {
+            facts.asked_to_wait_until = Some(until);
         }
     }
 
@@ -173,6 +189,8 @@ impl Checker {
                 ReadCall::InstanceTasks { instance: id, offset, .. },
                 ReadAnswer::Tasks { tasks, .. },
             ) => {
+                self.take_tasks(project, &tasks);
+                self.suspect(project, id, &tasks);
                 let facts = self.instance_mut(project, id);
                 for task in &tasks {
                     facts.see_task_id(Some(&task.id));
@@ -182,7 +200,11 @@ impl Checker {
                     _ => facts.tasks = Some(Seen { asked_at, number, seen_at, what: tasks }),
                 }
             }
-            // The task centre names no instance; an answer of another kind is the engine's anomaly.
+            // It names no instance.
+            (ReadCall::TaskCentre { .. }, ReadAnswer::Tasks { tasks, .. }) => {
+                self.take_tasks(project, &tasks);
+            }
+            // An answer of another kind is the engine's anomaly.
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::rate::Bucket;
 use crate::engine::request::ReadId;
-use crate::engine::rows::{AttemptRow, Flight, TargetRow};
+use crate::engine::rows::{AttemptRow, FirstUncertain, Flight, TargetRow};
 use crate::engine::state::{CampaignState, PauseCauses, TargetState};
 use crate::model::policy::{CampaignPolicy, GroupKey};
 use crate::model::{
@@ -31,8 +31,12 @@ pub(super) struct TargetFacts {
     pub held: bool,
     pub acknowledged: bool,
     pub not_before: Option<Steady>,
+    /// The end of the wait that the last answer asked for.
+    pub asked_to_wait_until: Option<Steady>,
     /// An attempt of this round has been uncertain.
     pub was_uncertain: bool,
+    /// What the uncertain attempts of this round may have started.
+    pub sought: Option<Sought>,
     /// The attempt of this round that the cloud applied.
     pub applied: Option<u32>,
     pub attempt: Option<AttemptFacts>,
@@ -57,7 +61,11 @@ impl TargetFacts {
             held: row.held_by.is_some(),
             acknowledged: row.acknowledged,
             not_before: row.not_before.map(|at| Steady(at.0)),
+            asked_to_wait_until: flight
+                .and_then(|flight| flight.asked_to_wait_until)
+                .map(|at| Steady(at.0)),
             was_uncertain: row.detail.history().was_uncertain,
+            sought: row.detail.history().first_uncertain.as_deref().map(Sought::from_row),
             applied: None,
             attempt: None,
             groups: Vec::new(),
@@ -82,6 +90,23 @@ impl TargetFacts {
     }
 }
 
+/// Tasks that an uncertain attempt of a round may have started: the first one tells since when.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sought {
+    /// On the cloud's clock.
+    pub since: Wall,
+    pub known_tasks: Vec<TaskId>,
+    /// Fingerprints of the credentials that they were sent with; `None` for one that is unknown.
+    pub sent_with: BTreeSet<Option<Arc<str>>>,
+}
+
+impl Sought {
+    fn from_row(row: &FirstUncertain) -> Sought {
+        let sent_with = BTreeSet::from([row.sent_with.clone()]);
+        Sought { since: row.cloud_intent_at, known_tasks: row.known_tasks.clone(), sent_with }
+    }
+}
+
 /// The last attempt of a target.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct AttemptFacts {
@@ -96,6 +121,12 @@ pub(super) struct AttemptFacts {
     pub looked_up_to: u64,
     /// Nothing of it happened, for certain: another attempt may follow.
     pub is_definite: bool,
+    /// The fingerprint of the credential that it was sent with.
+    pub sent_with: Option<Arc<str>>,
+    /// 4116 after an uncertain attempt: an upgrade ran.
+    pub is_upgrade_seen: bool,
+    /// Tasks that answers of this process showed since, and that may be ours.
+    pub suspects: BTreeSet<TaskId>,
 }
 
 impl AttemptFacts {
@@ -110,6 +141,9 @@ impl AttemptFacts {
             clean_looks: Vec::new(),
             looked_up_to: 0,
             is_definite: row.ended_at.is_some(),
+            sent_with: flight.and_then(|flight| flight.sent_with.clone()),
+            is_upgrade_seen: flight.is_some_and(|flight| flight.is_upgrade_seen),
+            suspects: BTreeSet::new(),
         }
     }
 }
@@ -162,9 +196,10 @@ pub(super) struct ProjectFacts {
     /// Unclear answers in a row; three open the circuit.
     pub unclear_run: u32,
     pub circuit: Option<Circuit>,
-    pub own_user: Option<Arc<str>>,
-    /// The name of upgrade tasks, learned likewise.
-    pub task_name: Option<Arc<str>>,
+    /// The user of tasks that a 200 named, and the fingerprint of what they were sent with.
+    pub own_user: Option<(Arc<str>, Arc<str>)>,
+    /// Tasks that a 200 named and whose user was not shown yet, with that fingerprint.
+    pub accepted: BTreeMap<TaskId, Arc<str>>,
 }
 
 /// A project's own pause (rule S9).

@@ -1,6 +1,8 @@
 //! Every intent runs the gauntlet of all rules; rule S10 stands here: only what the plan selected
 //! and a fresh look found fit is sent, and the body asks only for what can be upgraded.
 
+use std::collections::BTreeSet;
+
 use super::facts::AttemptFacts;
 use super::{Checker, Rule};
 use crate::engine::Step;
@@ -49,6 +51,9 @@ impl Checker {
             clean_looks: Vec::new(),
             looked_up_to: self.asked,
             is_definite: false,
+            sent_with: self.fingerprint_in(&target.project),
+            is_upgrade_seen: false,
+            suspects: BTreeSet::new(),
         };
         self.change(target, |facts| {
             facts.state = TargetState::Submitting;

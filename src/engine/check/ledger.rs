@@ -168,7 +168,9 @@ impl Checker {
             held: false,
             acknowledged: false,
             not_before: None,
+            asked_to_wait_until: None,
             was_uncertain: false,
+            sought: None,
             applied: None,
             attempt: None,
             groups: Vec::new(),
@@ -342,8 +344,7 @@ impl Checker {
         }
         for row in &rows.projects {
             let facts = self.projects.entry(row.name.clone()).or_default();
-            facts.own_user = row.detail.own_user.clone();
-            facts.task_name = row.detail.task_name.clone();
+            facts.own_user = row.detail.own_user.clone().zip(row.detail.learned_with.clone());
         }
         for row in &rows.freezes {
             self.freezes.insert(row.scope.clone(), row.until);
@@ -367,6 +368,7 @@ impl TargetFacts {
             Fact::Resolved { verdict: Verdict::Applied { task } } => self.task = task.clone(),
             Fact::BecameUncertain { .. } => {
                 self.was_uncertain = true;
+                self.seek();
                 if let Some(attempt) = &mut self.attempt {
                     attempt.clean_looks.clear();
                     attempt.looks_from = looks_from;
@@ -387,7 +389,9 @@ impl TargetFacts {
                 self.applied = None;
                 self.attempt = None;
                 self.was_uncertain = false;
+                self.sought = None;
                 self.not_before = None;
+                self.asked_to_wait_until = None;
             }
             _ => {}
         }

@@ -1,13 +1,12 @@
 //! The looks of rule S3: an uncertain attempt counts as not applied only after at least three
 //! clean looks, each judged here again from the answers themselves.
 
-use super::facts::{AttemptFacts, InstanceFacts, ProjectFacts};
+use super::facts::{AttemptFacts, InstanceFacts, Sought};
+use super::ours::could_be_ours;
 use super::{Checker, Rule};
 use crate::engine::event::{Event, Fact};
 use crate::engine::order::Verdict;
-use crate::engine::rows::AttemptRow;
-use crate::model::task::OTHER_TASK_NAMES;
-use crate::model::{Millis, Part, Steady, TargetId, Task};
+use crate::model::{Millis, Part, Steady, TargetId, Task, TaskId};
 
 /// Clean looks that prove that nothing happened (docs/decisions.md: from POST to proof).
 const CLEAN_LOOKS: usize = 3;
@@ -57,7 +56,9 @@ impl Checker {
         else {
             return;
         };
-        if let Some(complaint) = not_enough(attempt, observe_for) {
+        let complaint = not_enough(attempt, observe_for);
+        let seen = attempt.is_upgrade_seen.then(|| "an upgrade ran, and it may be ours".to_owned());
+        if let Some(complaint) = complaint.or(seen) {
             self.violate(Rule::S3, event.seq, format!("{target} not applied: {complaint}"));
         }
     }
@@ -65,10 +66,15 @@ impl Checker {
     fn look(&mut self, event: &Event, target: &TargetId) {
         let (now, asked) = (self.clock.elapsed(), self.asked);
         let facts = self.instance(&target.project, &target.instance);
-        let project = self.projects.get(&target.project);
-        let attempt = self.targets.get(target).and_then(|facts| facts.attempt.as_ref());
-        let complaint = match (attempt, facts) {
-            (Some(attempt), Some(facts)) => unclean(attempt, facts, project),
+        let own_user = self.own_user_of(target);
+        let looked_at = self.targets.get(target);
+        let sought = looked_at.and_then(|facts| facts.sought.as_ref());
+        let attempt = looked_at.and_then(|facts| facts.attempt.as_ref());
+        let complaint = match (attempt.zip(sought), facts) {
+            (Some((attempt, sought)), Some(facts)) => {
+                unclean(attempt, facts, |task| could_be_ours(task, sought, own_user.as_ref()))
+                    .or_else(|| new_service_task(sought, facts))
+            }
             _ => Some("there is no attempt, or nothing was read".into()),
         };
         if let Some(complaint) = complaint {
@@ -86,7 +92,7 @@ impl Checker {
 fn unclean(
     attempt: &AttemptFacts,
     facts: &InstanceFacts,
-    project: Option<&ProjectFacts>,
+    could_be_ours: impl Fn(&Task) -> bool,
 ) -> Option<String> {
     let Some(row) = &attempt.row else { return Some("the attempt has no row".into()) };
     let (Some(shown), Some(versions), Some(tasks)) = (&facts.shown, &facts.versions, &facts.tasks)
@@ -109,34 +115,25 @@ fn unclean(
     if !shown.what.is_idle() {
         return Some("the instance was not idle".into());
     }
-    let service_task = shown.what.service_task_id.as_ref();
-    if service_task.is_some_and(|id| !row.known_tasks.contains(id)) {
-        return Some("it showed a new service_task_id".into());
-    }
     for part in [Part::Engine, Part::Proxy] {
         let before = &row.versions_before.part(part).current;
         if *before != versions.what.part(part).current {
             return Some("a version had moved".into());
         }
     }
-    let ours = tasks.what.iter().find(|task| could_be_ours(task, row, project));
+    let ours = tasks.what.iter().find(|task| could_be_ours(task));
+    let is_listed = |id: &&TaskId| tasks.what.iter().any(|task| task.id == **id);
+    let vanished = attempt.suspects.iter().find(|id| !is_listed(id));
     ours.map(|task| format!("task {} was new and could be ours", task.id))
+        .or_else(|| vanished.map(|id| format!("task {id} could be ours, and was shown before")))
 }
 
-/// A task that was not there before the intent, and that no known sign says is another's.
-pub(super) fn could_be_ours(task: &Task, row: &AttemptRow, project: Option<&ProjectFacts>) -> bool {
-    let own_user = project.and_then(|facts| facts.own_user.as_ref());
-    let own_name = project.and_then(|facts| facts.task_name.as_ref());
-    let is_known_other =
-        OTHER_TASK_NAMES.contains(&&*task.name) && own_name.is_none_or(|name| *name != task.name);
-    let is_other_user = match (own_user, &task.user_id) {
-        (Some(own), Some(user)) => own != user,
-        _ => false,
-    };
-    !row.known_tasks.contains(&task.id)
-        && !is_known_other
-        && !is_other_user
-        && task.created_at.is_none_or(|at| at >= row.cloud_intent_at)
+/// The instance names a task that is new, and that its list does not tell more of.
+fn new_service_task(sought: &Sought, facts: &InstanceFacts) -> Option<String> {
+    let id = facts.shown.as_ref()?.what.service_task_id.as_ref()?;
+    let tasks = &facts.tasks.as_ref()?.what;
+    let is_known = sought.known_tasks.contains(id) || tasks.iter().any(|task| task.id == *id);
+    (!is_known).then(|| "it showed a new service_task_id".into())
 }
 
 /// Why the clean looks so far do not prove that nothing happened.

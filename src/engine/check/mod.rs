@@ -15,6 +15,7 @@ mod facts;
 mod intents;
 mod ledger;
 mod looks;
+mod ours;
 mod rate;
 mod recount;
 mod stops;
@@ -144,6 +145,9 @@ impl Checker {
         for facts in self.instances.values_mut() {
             facts.shown = None;
             facts.tasks = None;
+        }
+        for attempt in self.targets.values_mut().filter_map(|facts| facts.attempt.as_mut()) {
+            attempt.suspects.clear();
         }
         for circuit in self.projects.values_mut().filter_map(|facts| facts.circuit.as_mut()) {
             // The new process has read nothing, and has no start of its own under way.

@@ -16,7 +16,7 @@ const LEARNED_PERCENT: i64 = 80;
 const LEARNED_FOR: Millis = Millis::from_hours(24);
 
 /// No Retry-After binds for longer (rule S3).
-const RETRY_AFTER_MAX: Millis = Millis::from_hours(1);
+pub(super) const RETRY_AFTER_MAX: Millis = Millis::from_hours(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bucket {

@@ -14,9 +14,8 @@ use crate::model::{CampaignName, Part, TargetId, TaskId};
 impl Checker {
     /// An adopted task was shown by the cloud, for this instance, and was not there before.
     pub(super) fn check_adopted(&mut self, event: &Event, target: &TargetId, task: &TaskId) {
-        let row = self.targets.get(target).and_then(|facts| facts.attempt.as_ref());
-        let row = row.and_then(|attempt| attempt.row.as_ref());
-        let was_there = row.is_some_and(|row| row.known_tasks.contains(task));
+        let sought = self.targets.get(target).and_then(|facts| facts.sought.as_ref());
+        let was_there = sought.is_none_or(|sought| sought.known_tasks.contains(task));
         let facts = self.instance(&target.project, &target.instance);
         if was_there || !facts.is_some_and(|facts| facts.has_shown_task(task)) {
             let detail = format!("{target}: adopts task {task}, which is old or was never shown");

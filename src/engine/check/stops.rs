@@ -156,11 +156,7 @@ impl Checker {
                 self.project_mut(project).circuit = Some(circuit);
             }
             Fact::CircuitClosed => self.close_circuit(event, project, input),
-            Fact::OwnUserLearned { user, task_name } => {
-                let facts = self.project_mut(project);
-                facts.own_user = Some(user.clone());
-                facts.task_name = Some(task_name.clone());
-            }
+            Fact::OwnUserLearned { user, .. } => self.check_learned(event, project, user),
             _ => {}
         }
     }

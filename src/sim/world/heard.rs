@@ -100,6 +100,7 @@ impl WorldReply {
                     None => Some("the connection ended without an answer".into()),
                 },
                 request_id: None,
+                retry_after: self.stated_wait().filter(|wait| arrived && *wait > Millis::ZERO),
             },
             // The header counts whole seconds.
             server_time: arrived.then(|| Wall(self.server_time.0.div_euclid(1_000) * 1_000)),
