@@ -70,7 +70,7 @@ impl Engine {
             TargetState::Uncertain => {
                 // Clean looks count in a row, and only a process that ran all the while knows that.
                 self.reset_clean(ix);
-                self.schedule_look(ix);
+                self.schedule_look(ix, self.wall);
             }
             TargetState::Running => self.schedule_watch(ix, self.now),
             TargetState::Verifying => self.resume_verifying(ix),

@@ -61,10 +61,9 @@ impl Engine {
     pub(super) fn circuit_proved(&mut self, ix: ProjectIx) {
         self.projects[ix.at()].circuit_opened_at = None;
         let detail = &mut self.projects[ix.at()].detail;
-        if detail.circuit_opened_times > 0 || !detail.forbidden.is_empty() {
+        if detail.circuit_opened_times > 0 {
             detail.circuit_opened_times = 0;
             detail.circuit_until = None;
-            detail.forbidden.clear();
             self.touch_project(ix);
         }
         if self.projects[ix.at()].circuit != Circuit::Closed {
@@ -106,6 +105,14 @@ impl Engine {
 
     pub(super) fn project_backoff_until(&self, ix: ProjectIx) -> Option<Wall> {
         self.projects[ix.at()].detail.backoff_until.filter(|&until| self.wall < until)
+    }
+
+    /// Any other answer ends a run of 403s.
+    pub(super) fn not_forbidden(&mut self, ix: ProjectIx) {
+        if !self.projects[ix.at()].detail.forbidden.is_empty() {
+            self.projects[ix.at()].detail.forbidden.clear();
+            self.touch_project(ix);
+        }
     }
 
     /// 403 for one instance; three instances in a row stop the project.

@@ -145,6 +145,9 @@ impl Engine {
         if target.row.held_by.is_some() {
             return HoldKind::Held;
         }
+        if target.row.needs_operator.is_some() {
+            return HoldKind::NeedsOperator;
+        }
         let gate = self.campaign_gate(target.campaign).err();
         if gate == Some(HoldKind::AwaitingApproval) {
             return HoldKind::AwaitingApproval;
@@ -204,6 +207,10 @@ impl Engine {
             HoldKind::Held => {
                 let by = row.held_by.as_deref().unwrap_or("an operator");
                 Hold::new(kind, format!("held by {by}")).next(target_command("release", &row.id))
+            }
+            HoldKind::NeedsOperator => {
+                let why = row.needs_operator.as_deref().unwrap_or("an operator has to look");
+                Hold::new(kind, why.to_owned()).next(target_command("skip", &row.id))
             }
             HoldKind::OtherCampaign => {
                 let other = self.sibling_at_work(ix).map(|other| &self.targets[other.at()].row);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AnswerNote, CacheMode, Instance, InstanceStatus, Millis, PartVersion, Versions,
+    AnswerNote, CacheMode, Instance, InstanceStatus, Millis, PartVersion, Steady, Versions,
 };
 
 use crate::model::policy::CampaignPolicy;
@@ -31,8 +31,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn precheck_versions(&mut self, ix: TargetIx, versions: Versions) {
-        let wall = self.wall;
+    pub(super) fn precheck_versions(&mut self, ix: TargetIx, versions: Versions, asked_at: Steady) {
+        let asked_at = self.wall_at(asked_at);
         if self.targets[ix.at()].row.state != TargetState::Pending {
             return;
         }
@@ -41,7 +41,7 @@ impl Engine {
         self.doubt_other_versions(ix, &versions);
         self.edit(ix, |target| {
             target.row.detail.versions = Some(versions);
-            target.row.detail.versions_at = Some(wall);
+            target.row.detail.versions_at = Some(asked_at);
             target.verdict_read = true;
         });
         if let Some(reason) = verdict {
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// The last look before an intent.
-    pub(super) fn last_look(&mut self, ix: TargetIx, instance: &Instance) {
+    pub(super) fn last_look(&mut self, ix: TargetIx, instance: &Instance, asked_at: Steady) {
         if self.targets[ix.at()].preparing != Preparing::Look {
             return;
         }
@@ -102,7 +102,7 @@ impl Engine {
                         history.not_running_at = None;
                     }
                 });
-                self.arm(ix, instance.service_task_id.clone());
+                self.arm(ix, instance.service_task_id.clone(), asked_at);
             }
             _ => {
                 let word = busy_word(instance);

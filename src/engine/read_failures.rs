@@ -6,6 +6,8 @@ use super::Engine;
 use super::event::Quota;
 use super::index::{ProjectIx, TargetIx};
 use super::read_queue::{Purpose, Wanted};
+use super::state::TargetState;
+use super::submit::note_text;
 use super::tables::Preparing;
 use super::timers::Timer;
 
@@ -28,13 +30,25 @@ impl Engine {
             }
             ReadFailure::CredentialRefused { .. } => self.put_back(project, wanted),
             ReadFailure::Gone => match wanted.purpose.target() {
-                Some(target) if self.is_current(wanted) => self.read_gone(target, wanted.purpose),
+                Some(target) if self.is_current(wanted) => {
+                    self.judge_unread(wanted, note);
+                    self.read_gone(target, wanted.purpose);
+                }
                 _ => {
                     self.read_again_later(project, wanted);
                 }
             },
+            ReadFailure::Forbidden | ReadFailure::CapabilityAbsent
+                if wanted.purpose == Purpose::ProbeCentre =>
+            {
+                self.want(project, Purpose::ProbeList);
+            }
+            ReadFailure::Forbidden
+                if matches!(wanted.purpose, Purpose::ProbeList | Purpose::WatchSweep) =>
+            {
+                self.watch_unusable(project, "the credential may not read it");
+            }
             ReadFailure::CapabilityAbsent => match wanted.purpose {
-                Purpose::ProbeCentre => self.want(project, Purpose::ProbeList),
                 Purpose::WatchSweep => {
                     self.watch_unusable(project, "the project has no such call");
                 }
@@ -46,6 +60,7 @@ impl Engine {
                 }
             },
             ReadFailure::Unreachable | ReadFailure::Forbidden | ReadFailure::Rejected => {
+                self.judge_unread(wanted, note);
                 let again_at = self.read_missed(project, wanted);
                 if failure == ReadFailure::Unreachable {
                     self.cloud_missed(project, note, again_at.unwrap_or(self.now));
@@ -76,6 +91,25 @@ impl Engine {
             | Purpose::Watch { .. }
             | Purpose::VerifyVersions(_)
             | Purpose::VerifyInstance(_) => self.read_again_later(project, wanted),
+        }
+    }
+
+    /// What cannot be read for its whole timeout waits for an operator (rule L1).
+    fn judge_unread(&mut self, wanted: Wanted, note: &AnswerNote) {
+        let Some(ix) = wanted.purpose.target().filter(|_| self.is_current(wanted)) else { return };
+        let row = &self.targets[ix.at()].row;
+        let flight = row.detail.flight.as_deref();
+        let since = match row.state {
+            TargetState::Uncertain => self.attempts.get(&ix).map(|attempt| attempt.intent_at),
+            TargetState::Verifying => flight.and_then(|flight| flight.verifying_since),
+            // What is pending has nothing in flight; what runs becomes overdue.
+            _ => None,
+        };
+        let timeout = self.task_timeout(ix);
+        if since.is_some_and(|since| self.wall - since > timeout) {
+            let why =
+                format!("{} fails after {timeout}: {}", called(wanted.purpose), note_text(note));
+            self.call_operator(ix, &why);
         }
     }
 

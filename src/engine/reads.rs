@@ -28,6 +28,8 @@ pub(super) struct Outstanding {
     pub(super) wanted: Wanted,
     /// Of the credential, when it was sent.
     pub(super) generation: u32,
+    /// What the answer shows stood at this instant at the earliest.
+    pub(super) sent_at: Steady,
 }
 
 impl Engine {
@@ -113,10 +115,10 @@ impl Engine {
     fn send_read(&mut self, project: ProjectIx, wanted: Wanted) {
         let call = self.call_for(project, wanted.purpose);
         self.begin_look_if_first(wanted.purpose);
-        let generation = self.credential_used(project);
+        let (generation, sent_at) = (self.credential_used(project), self.now);
         self.last_read += 1;
         let id = ReadId(self.last_read);
-        self.outstanding.insert(id, Outstanding { project, wanted, generation });
+        self.outstanding.insert(id, Outstanding { project, wanted, generation, sent_at });
         let project = self.projects[project.at()].name.clone();
         let is_proof = wanted.purpose.is_proof();
         self.out.requests.push(Request::Read(Read { id, project, call, is_proof }));
@@ -156,9 +158,10 @@ impl Engine {
         id: ReadId,
         result: Result<Answered<ReadAnswer>, Answered<ReadFailure>>,
     ) {
-        let Some(Outstanding { project, wanted, generation }) = self.outstanding.remove(&id) else {
+        let Some(sent) = self.outstanding.remove(&id) else {
             return self.anomaly(format!("an answer to read {}, which was never sent", id.0));
         };
+        let Outstanding { project, wanted, generation, sent_at } = sent;
         self.mark_project(project);
         let server_time = match &result {
             Ok(answered) => answered.server_time,
@@ -182,7 +185,7 @@ impl Engine {
                         self.targets[target.at()].read_failures = 0;
                         self.note_if_found(target, &answered.answer);
                     }
-                    self.read_brought(project, wanted.purpose, answered.answer);
+                    self.read_brought(project, wanted.purpose, answered.answer, sent_at);
                 }
             }
             Err(failure) => {
@@ -194,7 +197,13 @@ impl Engine {
         }
     }
 
-    fn read_brought(&mut self, project: ProjectIx, purpose: Purpose, answer: ReadAnswer) {
+    fn read_brought(
+        &mut self,
+        project: ProjectIx,
+        purpose: Purpose,
+        answer: ReadAnswer,
+        sent_at: Steady,
+    ) {
         match (purpose, answer) {
             (Purpose::Sweep, ReadAnswer::InventoryPage { instances, rows, total }) => {
                 self.sweep_page(project, instances, rows, total);
@@ -218,9 +227,9 @@ impl Engine {
             (
                 Purpose::Versions(target) | Purpose::VersionsAgain(target),
                 ReadAnswer::Versions(versions),
-            ) => self.precheck_versions(target, versions),
+            ) => self.precheck_versions(target, versions, sent_at),
             (Purpose::LastLook(target), ReadAnswer::Instance(instance)) => {
-                self.last_look(target, &instance);
+                self.last_look(target, &instance, sent_at);
             }
             (Purpose::LookInstance(target), ReadAnswer::Instance(instance)) => {
                 self.look_brought(target, |look| look.instance = Some(instance));

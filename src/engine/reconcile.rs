@@ -27,7 +27,7 @@ const OPERATOR_SLOWDOWN: i64 = 10;
 
 impl Engine {
     /// Asks for the next look at an uncertain attempt.
-    pub(super) fn schedule_look(&mut self, ix: TargetIx) {
+    pub(super) fn schedule_look(&mut self, ix: TargetIx, last_begun_at: Wall) {
         let (target, wall) = (&self.targets[ix.at()], self.wall);
         let flight = target.row.detail.flight.as_deref().cloned().unwrap_or_default();
         let from = flight.looks_from.unwrap_or(wall).max(wall);
@@ -36,7 +36,8 @@ impl Engine {
         } else {
             let step = Millis(self.observe_for(ix).0 / LOOKS_PER_OBSERVATION);
             let end = self.attempts[&ix].intent_at + self.observe_for(ix);
-            let next = wall + step;
+            // Counted from its beginning: a look may take long where reads are few.
+            let next = (last_begun_at + step).max(wall);
             // The last one stands exactly at the end, so that nothing waits longer than it must.
             if wall < end && next > end { end } else { next }
         };
@@ -218,7 +219,19 @@ impl Engine {
                 self.look_slower(ix);
             }
             true => self.not_applied(ix),
-            false => self.schedule_look(ix),
+            false => {
+                self.judge_long_looking(ix);
+                self.schedule_look(ix, begun_at);
+            }
+        }
+    }
+
+    /// Looks may take too long to stand close enough: they never suffice then (rule L1).
+    fn judge_long_looking(&mut self, ix: TargetIx) {
+        let since = self.wall - self.attempts[&ix].intent_at;
+        let timeout = self.task_timeout(ix).max(Millis(self.observe_for(ix).0 * 2));
+        if since > timeout {
+            self.call_operator(ix, &format!("looked at for {since}, never often enough in a row"));
         }
     }
 

@@ -65,11 +65,12 @@ impl Engine {
         let targets = &self.targets;
         let is_armed = |ix: TargetIx| matches!(targets[ix.at()].preparing, Preparing::Armed(_));
         self.projects[ix.at()].armed.retain(|armed| is_armed(armed.target));
-        let oldest = self.projects[ix.at()].armed.front();
-        if let Some(Preparing::Armed(at)) =
-            oldest.map(|armed| self.targets[armed.target.at()].preparing)
-        {
-            self.wake_project(ix, at + LOOK_LASTS);
+        let asked_at = |armed: &Armed| match self.targets[armed.target.at()].preparing {
+            Preparing::Armed(at) => Some(at),
+            _ => None,
+        };
+        if let Some(oldest) = self.projects[ix.at()].armed.iter().filter_map(asked_at).min() {
+            self.wake_project(ix, oldest + LOOK_LASTS);
         }
     }
 
@@ -298,16 +299,16 @@ impl Engine {
     }
 
     /// The last look was good: the target waits for its token. The look may have waited long for
-    /// its turn, and the version answer grown too old meanwhile.
-    pub(super) fn arm(&mut self, ix: TargetIx, known_task: Option<TaskId>) {
-        if !self.has_fresh_versions(ix) {
+    /// its turn, and the version answer grown too old meanwhile; or its own answer was long on the
+    /// way, over a suspended machine perhaps: what it shows is as old as the question.
+    pub(super) fn arm(&mut self, ix: TargetIx, known_task: Option<TaskId>, asked_at: Steady) {
+        if !self.has_fresh_versions(ix) || self.now - asked_at >= LOOK_LASTS {
             return self.prepare(ix);
         }
-        let now = self.now;
-        self.set_preparing(ix, Preparing::Armed(now));
+        self.set_preparing(ix, Preparing::Armed(asked_at));
         let project = self.targets[ix.at()].project;
         self.projects[project.at()].armed.push_back(Armed { target: ix, known_task });
-        self.wake_project(project, now + LOOK_LASTS);
+        self.wake_project(project, asked_at + LOOK_LASTS);
     }
 
     fn commit_intent(&mut self, armed: Armed, body: UpgradeBody) {

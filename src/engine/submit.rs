@@ -65,6 +65,9 @@ impl Engine {
                 self.cloud_answered(project);
             }
         }
+        if answer != SubmitAnswer::Forbidden {
+            self.not_forbidden(project);
+        }
         match answer {
             SubmitAnswer::Accepted { task } => self.accepted(ix, task, note, false),
             SubmitAnswer::NotSent => {
@@ -248,7 +251,7 @@ impl Engine {
         let number = self.targets[ix.at()].row.not_applied + 1;
         let earliest_resend = self.earliest_resend(ix);
         self.record_target(ix, Fact::BecameUncertain { why, earliest_resend, number, of, note });
-        self.schedule_look(ix);
+        self.schedule_look(ix, wall);
     }
 
     /// After a restart a ticket that was out counts as sent, and may still arrive until it and its
@@ -333,6 +336,7 @@ impl Engine {
         }
         self.record_target(ix, Fact::EvidenceLate { what: what.clone() });
         self.call_operator(ix, &format!("late evidence contradicts what is recorded: {what}"));
+        self.unprepare(ix);
     }
 }
 

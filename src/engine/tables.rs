@@ -47,7 +47,7 @@ pub(super) enum Preparing {
     Versions,
     /// A slot is kept while the instance is looked at.
     Look,
-    /// Looked at, RUNNING and idle, at this instant: it waits for a token.
+    /// Looked at, RUNNING and idle, by a read that was sent at this instant: it waits for a token.
     Armed(Steady),
 }
 

@@ -371,8 +371,8 @@ impl Engine {
         self.finish_watch_sweep(ix, |engine, sweep, target| {
             let row = &engine.targets[target.at()].row;
             let Some(shown) = sweep.instances.get(&row.id.instance) else { return false };
-            if shown.service_task_id != row.task {
-                // Over, or replaced: the instance's own list tells how it ended.
+            if shown.service_task_id != row.task || shown.is_idle() {
+                // Over, or replaced; an id may stay after the end. The instance's own list tells how it ended.
                 engine.want(ix, Purpose::Watch { target, offset: 0 });
             }
             true

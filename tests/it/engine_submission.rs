@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use refit::engine::{Fact, Reason, TargetState};
+use refit::model::policy::Rate;
 use refit::model::{AttemptId, Millis};
 use refit::rehearse::{Act, Network};
 use refit::sim::world::{CallFilter, CallKind, Decision, Outcome, Script, SpanRange, Step};
 
-use crate::engine_scene::Scene;
+use crate::engine_scene::{Draft, Scene};
 
 #[test]
 fn write_ahead_intents_stand_in_the_store_before_anything_is_sent() {
@@ -275,5 +276,74 @@ fn verification_goes_by_the_version_whatever_the_task_said() {
         assert_eq!((row.state, row.reason.as_ref()), (*state, Some(reason)), "{outcome:?}");
         assert_eq!(scene.applied(&name), 1, "{outcome:?}");
     }
+    scene.expect_sound();
+}
+
+/// Every call of this kind is refused, but for the first `good` of each instance.
+fn refuse(draft: &mut Draft, calls: CallKind, good: u32) {
+    let mut steps = vec![Step { times: u32::MAX, ..Step::from(Decision::Forbidden) }];
+    if good > 0 {
+        steps.insert(0, Step { times: good, ..Step::from(Decision::Ok) });
+    }
+    let script = Script { calls: CallFilter::Only(calls), steps, ..Script::default() };
+    draft.faults.scripts.push(script);
+}
+
+#[test]
+fn what_was_sent_and_cannot_be_read_calls_an_operator() {
+    let verifying = Scene::new(1, |draft| refuse(draft, CallKind::Version, 1));
+    let uncertain = Scene::new(1, |draft| {
+        draft.script(&[Decision::Error500Before]);
+        refuse(draft, CallKind::InstanceTasks, 0);
+    });
+    let unhurried = Scene::new(1, |draft| {
+        draft.script(&[Decision::Error500Before]);
+        draft.campaign().observe_for = Millis::from_mins(1);
+        // Three reads take fifteen seconds: three looks never fit into thirty-second gaps.
+        draft.project().read_rate = Rate { events: 4, per: Millis::from_mins(1), burst: 1 };
+    });
+    for mut scene in [verifying, uncertain, unhurried] {
+        scene.run_for(Millis::from_hours(4), |_| false);
+        let row = scene.host.store().target(&scene.target("cache-0")).expect("it is planned");
+        assert!(row.state.is_in_flight(), "{}", row.state);
+        assert!(row.needs_operator.is_some(), "{} and nobody is told", row.state);
+        scene.expect_sound();
+    }
+}
+
+#[test]
+fn a_task_centre_that_is_forbidden_leaves_the_list_to_be_tried() {
+    let mut scene = Scene::new(3, |draft| refuse(draft, CallKind::TaskCentre, 0));
+    scene.run();
+    let projects = scene.host.store().rows().projects;
+    assert!(projects.iter().any(|row| row.detail.watch_probed_at.is_some()));
+    scene.expect_sound();
+}
+
+#[test]
+fn a_clear_answer_between_three_403s_keeps_the_project_going() {
+    let mut scene = Scene::new(5, |draft| {
+        draft.campaign().max_in_flight = 1;
+        let mut script = |number: usize, decision| {
+            draft.faults.scripts.push(Script {
+                calls: CallFilter::Only(CallKind::Upgrade),
+                instance: Some(format!("cache-{number}")),
+                steps: vec![Step::from(decision)],
+                ..Script::default()
+            });
+        };
+        (0..3).for_each(|number| script(number, Decision::Forbidden));
+        (3..5).for_each(|number| script(number, Decision::Rejected));
+    });
+    scene.run();
+    let is_forbidden = |fact: &&refit::engine::Event| matches!(&fact.fact, Fact::Rejected { note } if note.status == Some(403));
+    let answers = scene.events(|fact| {
+        matches!(fact, Fact::Rejected { .. } | Fact::Conflict { .. } | Fact::Accepted { .. })
+    });
+    let forbidden = answers.iter().filter(|event| is_forbidden(event)).count();
+    assert_eq!(forbidden, 3);
+    let in_a_row = answers.windows(3).any(|three| three.iter().all(is_forbidden));
+    let stopped = !scene.events(|fact| matches!(fact, Fact::ProjectStopped { .. })).is_empty();
+    assert_eq!(stopped, in_a_row, "it stops at three in a row, and only then");
     scene.expect_sound();
 }

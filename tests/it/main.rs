@@ -41,6 +41,7 @@ mod e2e_window;
 mod engine_campaign;
 mod engine_hand;
 mod engine_holds;
+mod engine_late;
 mod engine_limits;
 mod engine_orders;
 mod engine_ours;

@@ -89,8 +89,8 @@ impl Checker {
         let now = self.clock.elapsed();
         let facts = self.instance(&target.project, &target.instance)?;
         let Some(shown) = &facts.shown else { return Some("no look of this process".into()) };
-        if now - shown.seen_at > LOOK_FOR {
-            return Some(format!("its last look is {} old", now - shown.seen_at));
+        if now - shown.asked_at > LOOK_FOR {
+            return Some(format!("its last look is {} old", now - shown.asked_at));
         }
         if !shown.what.is_idle() {
             return Some("its last look was not idle".into());
@@ -99,8 +99,8 @@ impl Checker {
             return Some(complaint);
         }
         let Some(versions) = &facts.versions else { return Some("no version answer".into()) };
-        if now - versions.seen_at > VERSIONS_FOR {
-            return Some(format!("its versions are {} old", now - versions.seen_at));
+        if now - versions.asked_at > VERSIONS_FOR {
+            return Some(format!("its versions are {} old", now - versions.asked_at));
         }
         if versions.what != *before {
             return Some("the intent tells other versions than were read last".into());

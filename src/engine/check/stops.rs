@@ -25,6 +25,9 @@ impl Checker {
         if self.targets.get(target).is_some_and(|facts| facts.held) {
             reasons.push("an operator holds it".into());
         }
+        if self.targets.get(target).is_some_and(|facts| facts.needs_operator) {
+            reasons.push("an operator has to look at it first".into());
+        }
         for reason in reasons {
             self.violate(Rule::S9, event.seq, format!("{target} started: {reason}"));
         }

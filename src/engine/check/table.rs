@@ -57,7 +57,7 @@ pub(super) fn allows_target(from: Option<TargetState>, fact: &Fact, to: TargetSt
         }
         // An operator's hold on a target in flight only counts once it is pending again.
         Fact::Held | Fact::Released => !from.is_terminal() && stays,
-        Fact::NeedsOperator { .. } => from != T::Pending && stays,
+        Fact::NeedsOperator { .. } => stays,
         Fact::EvidenceLate { .. } | Fact::Anomaly { .. } => stays,
         _ => false,
     }
