@@ -47,6 +47,8 @@ impl Engine {
             project.detail.cloud_id = Some(policy.project_id.clone());
             project.starts.set_rate(now, policy.upgrade_rate);
             project.reads.set_rate(now, policy.read_rate);
+            // Its row tells the rates by which its limiters count.
+            self.touch_project(ix);
         }
         self.share_credentials();
         for (name, policy) in &settings.campaigns {
