@@ -103,7 +103,7 @@ pub struct ApiConfig {
 ///
 /// # Errors
 /// Every finding of the file, warnings included, if at least one is an error;
-/// [`Findings::exit_code`] is what the process should end with.
+/// [`Findings::exit`] is what the process should end with.
 pub fn load(path: &Path, environment: &dyn Environment) -> Result<Loaded, Findings> {
     match Source::read(path, environment) {
         Ok(source) => parse(path, &source, environment),
