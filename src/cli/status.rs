@@ -378,6 +378,12 @@ fn troubles(text: &mut String, project: &ProjectStatus, now: Wall, context: &Con
             ],
         );
     }
+    if let Some(why) = &project.list_refused {
+        say(
+            "the list of instances is refused, and asked for again".into(),
+            &[("because", Some(why.to_string()))],
+        );
+    }
     if let Some(until) = project.circuit_open_until {
         say(format!("three unclear answers in a row; no start before {}", clock.show(until)), &[]);
     }

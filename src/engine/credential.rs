@@ -131,12 +131,16 @@ impl Engine {
                 let message = note.message.as_deref().unwrap_or("renewal refused");
                 self.stop_credential(ix, &format!("{status}: {message}"));
             }
-            Err(_) => {
+            Err(note) => {
                 let credential = &mut self.credentials[ix.at()];
                 credential.renewal_failures += 1;
                 let wait = RENEWAL_BACKOFF.0 << credential.renewal_failures.min(5);
                 let at = self.now + Millis(wait);
                 self.timers.push(at, Timer::Credential(ix));
+                // Nothing else is asked meanwhile, so that nothing else would tell.
+                for project in self.credentials[ix.at()].projects.clone() {
+                    self.cloud_missed(project, &note, at);
+                }
             }
         }
     }

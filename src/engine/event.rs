@@ -276,6 +276,11 @@ pub enum Fact {
     },
     CircuitClosed,
     /// Nobody has answered there since: told once, when it begins.
+    /// The list of instances is refused again and again: nothing is planned, and nothing that is
+    /// gone is noticed.
+    InventoryRefused {
+        why: Arc<str>,
+    },
     CloudUnreachable {
         since: Wall,
         cause: Arc<str>,

@@ -106,6 +106,7 @@ impl Engine {
             starts_paused_until: project.starts.paused_until(self.now).map(|at| self.wall_at(at)),
             reads_paused_until: project.reads.paused_until(self.now).map(|at| self.wall_at(at)),
             unreachable: self.unreachable(ix),
+            list_refused: project.sweep_refused.clone(),
             credential: credential.name.clone(),
             credential_stopped: credential.stopped.clone(),
             credential_stopped_since: credential.stopped_at,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::model::call::PAGE_ROWS;
 use crate::model::policy::Membership;
-use crate::model::{Instance, Millis, draw};
+use crate::model::{AnswerNote, Instance, Millis, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -19,6 +19,7 @@ use super::planning::refusal;
 use super::read_queue::Purpose;
 use super::rows::InstanceRow;
 use super::state::{Reason, TargetState};
+use super::submit::note_text;
 use super::tables::Sweep;
 
 /// Between two full sweeps of a project; a restart counts from the last one that is known.
@@ -33,6 +34,9 @@ const SWEEP_PAGES_MAX: usize = 1_000;
 /// Sweeps in a row that end short before what they showed is planned from: the total may count
 /// rows that the list never shows, for what it counts is inferred (API facts, section 3.1).
 const SHORT_SWEEPS: u32 = 2;
+
+/// Sweeps in a row that are refused before it is told.
+const REFUSED_SWEEPS: u32 = 3;
 
 /// Full sweeps without an instance after which it is missing.
 const MISSING_SWEEPS: u64 = 2;
@@ -71,6 +75,17 @@ impl Engine {
         self.begin_due_sweep(ix);
     }
 
+    /// The list was refused: three times in a row is no accident, and somebody has to know.
+    pub(super) fn sweep_refused(&mut self, ix: ProjectIx, note: &AnswerNote) {
+        let project = &mut self.projects[ix.at()];
+        project.sweep_refusals = project.sweep_refusals.saturating_add(1);
+        if project.sweep_refusals == REFUSED_SWEEPS {
+            let why: Arc<str> = note_text(note).into();
+            project.sweep_refused = Some(why.clone());
+            self.record_project(ix, Fact::InventoryRefused { why });
+        }
+    }
+
     pub(super) fn sweep_page(
         &mut self,
         ix: ProjectIx,
@@ -78,6 +93,8 @@ impl Engine {
         rows: usize,
         total: Option<usize>,
     ) {
+        self.projects[ix.at()].sweep_refusals = 0;
+        self.projects[ix.at()].sweep_refused = None;
         let takes_in = self.campaigns.iter().any(|campaign| campaign.state.is_none())
             || !self.live_campaigns(ix).is_empty();
         for instance in instances {

@@ -81,6 +81,7 @@ names! {
     ProjectResumed => "project_resumed",
     CircuitOpened => "circuit_opened",
     CircuitClosed => "circuit_closed",
+    InventoryRefused => "inventory_refused",
     CloudUnreachable => "cloud_unreachable",
     CloudReachable => "cloud_reachable",
     QuotaPaused => "quota_paused",

@@ -64,6 +64,8 @@ impl Engine {
                 let again_at = self.read_missed(project, wanted);
                 if failure == ReadFailure::Unreachable {
                     self.cloud_missed(project, note, again_at.unwrap_or(self.now));
+                } else if wanted.purpose == Purpose::Sweep {
+                    self.sweep_refused(project, note);
                 }
             }
         }

@@ -178,6 +178,8 @@ impl Engine {
             sweep: None,
             sweep_due: self.now,
             sweep_failures: 0,
+            sweep_refusals: 0,
+            sweep_refused: None,
             short_sweeps: 0,
             inventory: Vec::new(),
             is_swept_by_us: false,

@@ -209,6 +209,9 @@ pub(super) struct Project {
     pub(super) sweep: Option<Sweep>,
     pub(super) sweep_due: Steady,
     pub(super) sweep_failures: u32,
+    /// Sweeps in a row that were refused, and the cloud's words.
+    pub(super) sweep_refusals: u32,
+    pub(super) sweep_refused: Option<Arc<str>>,
     /// Sweeps in a row that ended before the total that the list states.
     pub(super) short_sweeps: u32,
     /// What the last full sweep showed, while a campaign still has to be planned from it.

@@ -136,6 +136,9 @@ pub struct ProjectStatus {
     /// Since when nobody answers there.
     #[serde(default)]
     pub unreachable: Option<Unreachable>,
+    /// The cloud's words, where it refuses the list of instances again and again.
+    #[serde(default)]
+    pub list_refused: Option<Arc<str>>,
     /// A 429's pause of upgrades, and of everything else.
     #[serde(default)]
     pub starts_paused_until: Option<Wall>,

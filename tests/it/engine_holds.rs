@@ -202,3 +202,44 @@ fn a_target_is_called_by_its_name_or_id_alone_or_in_its_place() {
         assert_eq!(engine.called(text), [], "{text}");
     }
 }
+
+/// While a token is renewed nothing else is asked, so that nothing else could tell.
+#[test]
+fn a_renewal_that_nobody_answers_is_told_as_an_unreachable_cloud() {
+    let mut scene = Scene::new(2, |draft| {
+        draft.settings.credentials.get_mut(&"key".into()).unwrap().renewable = true;
+        draft.mischief.renewals_fail = 1.0;
+        draft.mischief.seed = 7;
+        draft.faults.scripts.push(Script {
+            calls: CallFilter::Only(CallKind::Show),
+            steps: vec![Step::from(Decision::TokenExpired)],
+            ..Script::default()
+        });
+    });
+    scene.run_to(|fact| matches!(fact, Fact::CloudUnreachable { .. }));
+    scene.run_for(Millis::from_hours(1), |_| false);
+    let hold = hold(&scene, "cache-0");
+    assert_eq!(hold.kind, HoldKind::CircuitOpen, "{hold:?}");
+    assert!(hold.detail.contains("cloud unreachable") && hold.since.is_some(), "{hold:?}");
+}
+
+/// Before a plan there is no target that could have a hold.
+#[test]
+fn a_list_that_is_refused_again_and_again_is_told_with_the_cloud_s_words() {
+    let mut scene = Scene::new(1, |draft| {
+        draft.faults.scripts.push(Script {
+            calls: CallFilter::Only(CallKind::List),
+            steps: vec![Step::from(Decision::Forbidden); 5],
+            ..Script::default()
+        });
+    });
+    let refused = |scene: &Scene| {
+        let now = scene.host.steady().expect("a process runs");
+        scene.host.engine().expect("a process runs").status(now).projects[0].list_refused.clone()
+    };
+    scene.run_to(|fact| matches!(fact, Fact::InventoryRefused { .. }));
+    assert!(refused(&scene).is_some_and(|why| why.contains("403")), "{:?}", refused(&scene));
+    scene.run();
+    assert_eq!(refused(&scene), None, "the sixth is answered");
+    assert_eq!(scene.events(|fact| matches!(fact, Fact::InventoryRefused { .. })).len(), 1);
+}

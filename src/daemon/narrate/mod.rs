@@ -97,6 +97,7 @@ fn loudness(fact: &Fact) -> Loudness {
         | Fact::WindowsMissed { .. }
         | Fact::ProjectStopped { .. }
         | Fact::CircuitOpened { .. }
+        | Fact::InventoryRefused { .. }
         | Fact::CloudUnreachable { .. }
         | Fact::CredentialStopped { .. }
         | Fact::ClockBehindStore { .. }

@@ -171,6 +171,9 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
             format!("too many unclear answers: no start before {}", times.time(*until))
         }
         Fact::CircuitClosed => "answers are clear again".into(),
+        Fact::InventoryRefused { why } => {
+            format!("the list of instances is refused, and asked for again: {why}")
+        }
         Fact::CloudUnreachable { since, cause, next_try } => format!(
             "cloud unreachable since {}: {cause}; backing off, next try {}",
             times.time(*since),
