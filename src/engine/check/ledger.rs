@@ -346,6 +346,15 @@ impl Checker {
             let facts = self.projects.entry(row.name.clone()).or_default();
             facts.own_user = row.detail.own_user.clone().zip(row.detail.learned_with.clone());
         }
+        // An earlier process heard the 200; this one may be the first to see the task's user.
+        for row in &rows.targets {
+            let flight = row.detail.flight.as_deref().filter(|flight| flight.is_accepted);
+            let sent_with = flight.and_then(|flight| flight.sent_with.clone());
+            if let (Some(task), Some(sent_with)) = (row.task.clone(), sent_with) {
+                let project = self.projects.entry(row.id.project.clone()).or_default();
+                project.accepted.insert(task, sent_with);
+            }
+        }
         for row in &rows.freezes {
             self.freezes.insert(row.scope.clone(), row.until);
         }
