@@ -46,6 +46,7 @@ mod shift;
 mod starts;
 mod submit;
 mod tables;
+mod target_orders;
 mod throttle;
 mod timers;
 mod verify;

@@ -4,6 +4,7 @@
 //! that both got wrong the same way would have to be misread twice. The cost of a step grows with
 //! what the step changed, not with the fleet; [`Checker::recount`] goes through everything.
 
+mod adopt;
 mod attempts;
 mod budget;
 mod calendar;
