@@ -1,7 +1,7 @@
 //! `refit check`: everything that is wrong with the configuration, at once, and what it decides.
 //!
-//! Touches no network, and of the store only looks whether its directory is there. Secrets are resolved, to tell whether they can be, and never
-//! shown.
+//! Touches no network, and of the store only looks whether its directory is there. Secrets are
+//! resolved, to tell whether they can be, and never shown.
 
 use std::fmt::Write;
 

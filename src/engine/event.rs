@@ -275,12 +275,12 @@ pub enum Fact {
         until: Wall,
     },
     CircuitClosed,
-    /// Nobody has answered there since: told once, when it begins.
     /// The list of instances is refused again and again: nothing is planned, and nothing that is
     /// gone is noticed.
     InventoryRefused {
         why: Arc<str>,
     },
+    /// Nobody has answered there since: told once, when it begins.
     CloudUnreachable {
         since: Wall,
         cause: Arc<str>,

@@ -1,5 +1,5 @@
-//! What facts are called: in the ledger's column, in JSON and in `refit events`. One table, which the
-//! compiler keeps whole; serde's tags are the same words.
+//! What facts are called: in the ledger's column, in JSON and in `refit events`. One table, which
+//! the compiler keeps whole; serde's tags are the same words.
 
 use super::event::Fact;
 

@@ -80,11 +80,7 @@ impl Engine {
     pub(super) fn keep_suspects(&mut self, ix: TargetIx, suspects: Vec<TaskId>) {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         if flight.is_some_and(|flight| flight.candidates != suspects) {
-            self.edit(ix, |target| {
-                if let Some(flight) = &mut target.row.detail.flight {
-                    flight.candidates = suspects;
-                }
-            });
+            self.edit_flight(ix, |flight| flight.candidates = suspects);
         }
     }
 

@@ -413,8 +413,8 @@ fn asked(policy: &CampaignPolicy) -> [Option<Arc<str>>; 2] {
     [policy.engine.clone(), policy.proxy.clone()]
 }
 
-/// What an approval names: the targets, the versions asked for (engine, proxy), the waves. Kept in the store, and
-/// typed by operators: its text is written field by field and never changes.
+/// What an approval names: the targets, the versions asked for (engine, proxy), the waves. Kept in
+/// the store and typed by operators: its text is written field by field and never changes.
 fn digest_of(
     name: &Arc<str>,
     asked: &[Option<Arc<str>>; 2],

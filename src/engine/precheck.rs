@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::model::policy::CampaignPolicy;
 use crate::model::{
     AnswerNote, CacheMode, Instance, InstanceStatus, Millis, PartVersion, Steady, Versions,
 };
-
-use crate::model::policy::CampaignPolicy;
 
 use super::Engine;
 use super::index::TargetIx;

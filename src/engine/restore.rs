@@ -8,7 +8,7 @@ use crate::model::{CacheMode, InstanceId, Millis, ProjectName};
 
 use super::Engine;
 use super::event::Fact;
-use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
 use super::inventory::SWEEP_EVERY;
 use super::planning::lacks_tag;
 use super::quota::Bucket;
@@ -97,6 +97,7 @@ impl Engine {
     fn touch_all(&mut self) {
         (0..self.targets.len() as u32).for_each(|at| self.touch_target(TargetIx(at)));
         (0..self.projects.len() as u32).for_each(|at| self.touch_project(ProjectIx(at)));
+        (0..self.credentials.len() as u32).for_each(|at| self.touch_credential(CredentialIx(at)));
         self.out.changes.attempts.extend(self.attempts.values().cloned());
     }
 

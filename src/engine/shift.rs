@@ -1,8 +1,9 @@
 //! The wall clock moved: which of the stored instants move with it.
 //!
-//! Every wait keeps its length. What an operator reads (when something was stopped, paused,
-//! planned) and what stands in a calendar (freezes, windows) does not move, and neither does a bake:
-//! it ends at a stored instant and is never shortened (rule S7).
+//! Every wait keeps its length. What an operator only reads (when a project was stopped, a campaign
+//! paused or planned) and what stands in a calendar (freezes, windows) does not move, and neither
+//! does a bake: it ends at a stored instant and is never shortened (rule S7). When a credential was
+//! stopped does move: a refused key rests from there.
 
 use crate::model::{Millis, Wall};
 
@@ -18,7 +19,8 @@ impl Rows {
         let intended = self.attempts.iter().map(|row| row.intent_at);
         let swept = self.projects.iter().filter_map(|row| row.detail.swept_at);
         let planned = self.campaigns.iter().map(|row| row.detail.planned_at);
-        let newest = entered.chain(intended).chain(swept).chain(planned).max()?;
+        let stopped = self.credentials.iter().filter_map(|row| row.stopped_at);
+        let newest = entered.chain(intended).chain(swept).chain(planned).chain(stopped).max()?;
         Some(newest - now).filter(|ahead| *ahead > AHEAD)
     }
 
@@ -26,6 +28,9 @@ impl Rows {
     pub(super) fn shift(&mut self, by: Millis) {
         self.targets.iter_mut().for_each(|row| row.shift(by));
         self.attempts.iter_mut().for_each(|row| row.shift(by));
+        for row in &mut self.credentials {
+            move_all([&mut row.stopped_at], by);
+        }
         for row in &mut self.projects {
             row.detail.shift(by);
             row.detail.starts.shift(by);

@@ -118,22 +118,14 @@ impl Engine {
     fn note_asked_wait(&mut self, ix: TargetIx, note: &AnswerNote) {
         let Some(wait) = note.retry_after else { return };
         let until = self.wall + wait.min(RETRY_AFTER_MAX);
-        self.edit(ix, |target| {
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.asked_to_wait_until = Some(until);
-            }
-        });
+        self.edit_flight(ix, |flight| flight.asked_to_wait_until = Some(until));
     }
 
     fn accepted(&mut self, ix: TargetIx, task: TaskId, note: AnswerNote, late: bool) {
         let project = self.targets[ix.at()].project;
         self.circuit_proved(project);
         self.enter_running(ix, task.clone());
-        self.edit(ix, |target| {
-            if let Some(flight) = &mut target.row.detail.flight {
-                flight.is_accepted = true;
-            }
-        });
+        self.edit_flight(ix, |flight| flight.is_accepted = true);
         self.end_code_run(ix);
         self.record_target(ix, Fact::Accepted { task, late, note });
         self.begin_watching(ix);

@@ -372,7 +372,8 @@ impl Engine {
             let row = &engine.targets[target.at()].row;
             let Some(shown) = sweep.instances.get(&row.id.instance) else { return false };
             if shown.service_task_id != row.task || shown.is_idle() {
-                // Over, or replaced; an id may stay after the end. The instance's own list tells how it ended.
+                // Over, or replaced; an id may stay after the end. The instance's own list tells how
+                // it ended.
                 engine.want(ix, Purpose::Watch { target, offset: 0 });
             }
             true

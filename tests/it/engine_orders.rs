@@ -155,6 +155,22 @@ fn a_stopped_static_key_is_to_be_mended_and_tried_again_only_so_often() {
 }
 
 #[test]
+fn a_refused_key_rests_no_longer_for_a_clock_that_was_put_back() {
+    let mut scene = with_a_refused_key(9);
+    done(resume_key(&mut scene));
+    done(resume_key(&mut scene));
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::Crash { back_after: Millis::from_secs(10) });
+    scene.run_for(Millis::from_secs(1), |_| false);
+    let now = scene.host.now();
+    scene.host.arrange(now, Act::ClockStep(Millis::from_hours(-24)));
+    scene.run_for(Millis::from_secs(20), |_| false);
+    not_now(resume_key(&mut scene));
+    scene.run_for(Millis::from_hours(1), |_| false);
+    done(resume_key(&mut scene));
+}
+
+#[test]
 fn a_key_that_worked_in_between_is_counted_anew() {
     let mut scene = with_a_refused_key(2);
     done(resume_key(&mut scene));
