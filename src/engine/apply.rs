@@ -66,10 +66,14 @@ impl Engine {
     /// What the target waited for when the process ended is asked for again.
     fn reopen(&mut self, ix: TargetIx) {
         match self.targets[ix.at()].row.state {
-            TargetState::Submitting => self.count_as_sent(ix),
+            TargetState::Submitting => {
+                self.observe_anew(ix);
+                self.count_as_sent(ix);
+            }
             TargetState::Uncertain => {
                 // Clean looks count in a row, and only a process that ran all the while knows that.
                 self.reset_clean(ix);
+                self.observe_anew(ix);
                 self.schedule_look(ix, self.wall);
             }
             TargetState::Running => self.schedule_watch(ix, self.now),

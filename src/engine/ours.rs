@@ -76,6 +76,16 @@ impl Engine {
         Suspects { ids, doubtful, vanished, all }
     }
 
+    /// Whether a task of another user, and so not ours, is what keeps the instance busy.
+    pub(super) fn is_anothers_work(&self, ix: TargetIx, tasks: &[Task]) -> bool {
+        let own_user = self.own_user_of(ix);
+        let is_anothers = |task: &Task| match (&own_user, &task.user_id) {
+            (Some(own), Some(user)) => own != user,
+            _ => false,
+        };
+        tasks.iter().any(|task| is_anothers(task) && !task.status.is_over())
+    }
+
     /// Suspects stay suspects, listed or not, until one is adopted or an operator decides.
     pub(super) fn keep_suspects(&mut self, ix: TargetIx, suspects: Vec<TaskId>) {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();

@@ -35,7 +35,7 @@ impl Engine {
             from
         } else {
             let step = Millis(self.observe_for(ix).0 / LOOKS_PER_OBSERVATION);
-            let end = self.attempts[&ix].intent_at + self.observe_for(ix);
+            let end = self.observed_until(ix);
             // Counted from its beginning: a look may take long where reads are few.
             let next = (last_begun_at + step).max(wall);
             // The last one stands exactly at the end, so that nothing waits longer than it must.
@@ -125,12 +125,15 @@ impl Engine {
         let suspects = self.suspects(ix, instance.service_task_id.as_ref(), &look.tasks);
         self.keep_suspects(ix, suspects.all);
         let moved = self.any_part_moved(ix, &versions);
-        let (wall, shared) = (self.wall, self.share(versions));
+        let is_upgrading = shows_upgrade(&instance) && !self.is_anothers_work(ix, &look.tasks);
+        let (begun_at, shared) = (look.begun_at, self.share(versions));
         self.edit(ix, |target| {
             target.row.detail.versions = Some(shared);
-            target.row.detail.versions_at = Some(wall);
+            // As old as the first question of the look, at most.
+            target.row.detail.versions_at = Some(begun_at);
             if let Some(flight) = &mut target.row.detail.flight {
                 flight.gone_looks = 0;
+                flight.is_upgrade_seen |= is_upgrading;
             }
         });
         match (suspects.ids.as_slice(), suspects.doubtful) {
@@ -189,8 +192,8 @@ impl Engine {
             return self.look_slower(ix);
         }
         let (wall, observe_for) = (self.wall, self.observe_for(ix));
+        let observed_until = self.observed_until(ix);
         let mut enough = false;
-        let intent_at = self.attempts[&ix].intent_at;
         self.edit(ix, |target| {
             let Some(flight) = &mut target.row.detail.flight else { return };
             if flight.looks_from.is_some_and(|from| begun_at < from) {
@@ -206,7 +209,7 @@ impl Engine {
             flight.clean_looks += 1;
             flight.last_clean_at = Some(wall);
             flight.word = None;
-            enough = flight.clean_looks >= CLEAN_LOOKS && begun_at >= intent_at + observe_for;
+            enough = flight.clean_looks >= CLEAN_LOOKS && begun_at >= observed_until;
         });
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         let clean = flight.map_or(0, |flight| flight.clean_looks);
@@ -283,11 +286,25 @@ impl Engine {
         }
     }
 
+    /// How long the process before was gone only the clock tells, and somebody may have put it
+    /// forward meanwhile: what was not measured does not count as observed (rule S3).
+    pub(super) fn observe_anew(&mut self, ix: TargetIx) {
+        let wall = self.wall;
+        self.edit_flight(ix, |flight| flight.observed_from = Some(wall));
+    }
+
+    /// The last of the clean looks comes no earlier.
+    fn observed_until(&self, ix: TargetIx) -> Wall {
+        let sent_at = self.attempts.get(&ix).map_or(self.wall, |attempt| attempt.intent_at);
+        let flight = self.targets[ix.at()].row.detail.flight.as_deref();
+        let from = flight.and_then(|flight| flight.observed_from);
+        from.map_or(sent_at, |from| from.max(sent_at)) + self.observe_for(ix)
+    }
+
     /// The earliest instant at which an uncertain attempt may be sent again, all looks clean.
     pub(super) fn earliest_resend(&self, ix: TargetIx) -> Wall {
-        let observed = self.attempts.get(&ix).map_or(self.wall, |attempt| attempt.intent_at);
         let n = self.targets[ix.at()].row.not_applied + 1;
-        let looked = (observed + self.observe_for(ix)).max(self.wall);
+        let looked = self.observed_until(ix).max(self.wall);
         (looked + self.start_backoff(ix, n)).max(self.asked_to_wait_until(ix))
     }
 
@@ -296,6 +313,12 @@ impl Engine {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         flight.and_then(|flight| flight.asked_to_wait_until).unwrap_or(self.wall)
     }
+}
+
+/// Whether an upgrade runs, as far as the instance says so. Which status it shows then is not
+/// documented (API facts, section 4.1): a word that speaks of an upgrade is taken at its word.
+fn shows_upgrade(instance: &Instance) -> bool {
+    instance.service_upgrade || busy_word(instance).to_ascii_uppercase().contains("UPGRAD")
 }
 
 /// The word that shows why the instance is not idle.

@@ -23,6 +23,8 @@ use super::state::{CampaignState, PauseCauses, Reason, TargetState};
 pub struct Rows {
     /// The ledger's last `seq`; 0 when it is empty.
     pub last_seq: u64,
+    /// When its last entry was written, by the clock as it went then.
+    pub last_at: Option<Wall>,
     pub instances: Vec<InstanceRow>,
     pub targets: Vec<TargetRow>,
     /// Open ones only.
@@ -191,8 +193,11 @@ pub struct Flight {
     pub is_accepted: bool,
     /// The end of the wait that the answer asked for (Retry-After).
     pub asked_to_wait_until: Option<Wall>,
-    /// 4116 after an uncertain attempt: an upgrade runs, so looks alone prove no "not applied".
+    /// 4116 after an uncertain attempt, or a look that showed an upgrade: one ran, so that clean
+    /// looks alone prove no "not applied".
     pub is_upgrade_seen: bool,
+    /// `observe_for` counts from here if it is later than T0: the start of the process that looks.
+    pub observed_from: Option<Wall>,
     /// Clean looks at the uncertain attempt, the first and the last of them.
     pub clean_looks: u32,
     pub first_clean_at: Option<Wall>,

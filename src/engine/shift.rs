@@ -13,15 +13,11 @@ use super::rows::{AttemptRow, BucketRow, Flight, ProjectDetail, Rows, TargetRow}
 const AHEAD: Millis = Millis::from_secs(5);
 
 impl Rows {
-    /// How far ahead of `now` the newest row was written; `None` within what clocks differ by.
+    /// How far ahead of `now` the ledger ends; `None` within what clocks differ by. Rows do not tell
+    /// it: some keep an instant for good that another clock once showed.
     pub(super) fn ahead_of(&self, now: Wall) -> Option<Millis> {
-        let entered = self.targets.iter().map(|row| row.entered_at);
-        let intended = self.attempts.iter().map(|row| row.intent_at);
-        let swept = self.projects.iter().filter_map(|row| row.detail.swept_at);
-        let planned = self.campaigns.iter().map(|row| row.detail.planned_at);
-        let stopped = self.credentials.iter().filter_map(|row| row.stopped_at);
-        let newest = entered.chain(intended).chain(swept).chain(planned).chain(stopped).max()?;
-        Some(newest - now).filter(|ahead| *ahead > AHEAD)
+        let ahead = self.last_at? - now;
+        Some(ahead).filter(|ahead| *ahead > AHEAD)
     }
 
     /// All that waits, with the limiters: no process holds these yet.
@@ -71,6 +67,7 @@ impl Flight {
             &mut self.last_clean_at,
             &mut self.looks_from,
             &mut self.asked_to_wait_until,
+            &mut self.observed_from,
             &mut self.first_miss_at,
             &mut self.running_since,
             &mut self.verifying_since,

@@ -57,6 +57,7 @@ impl MemoryStore {
     pub fn rows(&self) -> Rows {
         Rows {
             last_seq: self.ledger.last().map_or(0, |event| event.seq),
+            last_at: self.ledger.last().map(|event| event.at),
             instances: self.instances.values().cloned().collect(),
             targets: self.targets.values().cloned().collect(),
             attempts: self

@@ -18,6 +18,7 @@ pub(super) const INSERT: Insert = Insert {
     tail: "",
 };
 pub(super) const LAST: &str = "select seq, hash from ledger order by seq desc limit 1";
+pub(super) const LAST_AT: &str = "select at from ledger order by seq desc limit 1";
 pub(super) const PAGE: &str =
     "select seq, prev, hash, body from ledger where seq > $1 order by seq limit $2";
 pub(super) const OLDEST: &str = "select body from ledger where seq > $1 and at >= $2 \
@@ -63,6 +64,12 @@ impl Tail {
         let digest = Sha256::new().chain_update(&self.hash).chain_update(body).finalize();
         Tail { seq: self.seq + 1, hash: hex::encode(digest) }
     }
+}
+
+/// When the newest entry was written, by the clock as it went then.
+pub(super) async fn last_at(connection: &mut AnyConnection) -> Result<Option<Wall>, sqlx::Error> {
+    let row = sqlx::query(LAST_AT).fetch_optional(connection).await?;
+    row.map(|row| Cells::of(TABLE, &row).int().map(Wall)).transpose()
 }
 
 /// One row, ready to be written.

@@ -138,6 +138,7 @@ pub fn ensure_unused(store: &Path) -> Result<(), StoreError> {
 pub(super) async fn load(connection: &mut AnyConnection) -> Result<Rows, sqlx::Error> {
     Ok(Rows {
         last_seq: Tail::read(connection).await?.seq,
+        last_at: ledger::last_at(connection).await?,
         instances: table::load(connection).await?,
         targets: table::load(connection).await?,
         attempts: table::load(connection).await?,

@@ -22,6 +22,7 @@ pub fn statements(backend: &str) -> Vec<String> {
         settings::RECORD,
         settings::HISTORY,
         ledger::LAST,
+        ledger::LAST_AT,
         ledger::PAGE,
         ledger::OLDEST,
         ledger::NEWEST,

@@ -210,3 +210,41 @@ fn tasks_that_could_be_ours_and_vanish_leave_it_to_an_operator() {
         hand.expect_sound();
     }
 }
+
+/// The instance says that an upgrade runs, and no list tells of it: ours, most likely.
+#[test]
+fn an_upgrade_that_only_the_instance_shows_is_never_settled_by_clean_looks() {
+    let mut hand = Hand::new(|_| {});
+    hand.run(WINDOW + HOUR, 1);
+    hand.shown.is_busy = true;
+    hand.submitted(SubmitAnswer::Uncertain, 500);
+    hand.run(hand.wall() + Millis::from_mins(5), 2);
+    // It is over, and it failed.
+    hand.shown.is_busy = false;
+    hand.run(hand.wall() + HOUR, 2);
+    assert_eq!(hand.submits.len(), 1);
+    assert!(hand.row().needs_operator.is_some());
+    hand.expect_sound();
+}
+
+/// Another user's upgrade explains why the instance was busy.
+#[test]
+fn a_colleagues_upgrade_that_is_known_as_theirs_costs_no_operator() {
+    let mut hand = Hand::new(at_once);
+    hand.shown.names = vec!["a", "b"];
+    hand.run(WINDOW + HOUR, 1);
+    let ours = task("t1", "me", TaskStatus::Failed, hand.wall());
+    hand.shown.tasks.insert(sent_to(&hand), vec![ours]);
+    hand.submitted(SubmitAnswer::Accepted { task: "t1".into() }, 200);
+    hand.run(WINDOW + HOUR, 2);
+    let theirs = |status| task("t2", "colleague", status, WINDOW + HOUR);
+    hand.shown.tasks.insert(sent_to(&hand), vec![theirs(TaskStatus::Open)]);
+    hand.shown.is_busy = true;
+    hand.submitted(SubmitAnswer::Uncertain, 500);
+    hand.run(hand.wall() + Millis::from_mins(5), 3);
+    hand.shown.tasks.insert(sent_to(&hand), vec![theirs(TaskStatus::Failed)]);
+    hand.shown.is_busy = false;
+    hand.run(hand.wall() + HOUR, 3);
+    assert_eq!(hand.submits.len(), 3, "nothing of ours was ever there");
+    hand.expect_sound();
+}

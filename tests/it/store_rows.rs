@@ -83,6 +83,7 @@ fn flight() -> impl Strategy<Value = Flight> {
             is_accepted: counts[0] % 2 == 0,
             is_upgrade_seen: counts[1] % 2 == 0,
             asked_to_wait_until: at[0],
+            observed_from: at[1],
             clean_looks: counts[0],
             first_clean_at: at[0],
             last_clean_at: at[1],

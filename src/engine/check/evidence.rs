@@ -50,7 +50,18 @@ impl Checker {
             Input::FreezeFile(file) => self.process.freeze_file = *file != FreezeFile::Absent,
             Input::Ownership(owner) => self.process.not_owner = *owner == Ownership::NotOwner,
             Input::Stopping => self.process.stopping = true,
-            Input::Tick | Input::Restarted | Input::Order(_) => {}
+            Input::Restarted => self.observe_anew(),
+            Input::Tick | Input::Order(_) => {}
+        }
+    }
+
+    /// What time passed between two processes nobody measured (rule S3).
+    fn observe_anew(&mut self) {
+        let now = self.clock.elapsed();
+        for facts in self.targets.values_mut() {
+            if let Some(attempt) = &mut facts.attempt {
+                attempt.observed_from = Some(now);
+            }
         }
     }
 

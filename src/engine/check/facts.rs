@@ -113,6 +113,8 @@ pub(super) struct AttemptFacts {
     pub id: AttemptId,
     pub row: Option<AttemptRow>,
     pub intent_at: Steady,
+    /// The start of the process that looks: no time before it was measured.
+    pub observed_from: Option<Steady>,
     /// Looks count from here: the answer came back, or the ticket of a dead process ran out.
     pub looks_from: Steady,
     /// When each clean look since the last unclean one was complete.
@@ -123,7 +125,7 @@ pub(super) struct AttemptFacts {
     pub is_definite: bool,
     /// The fingerprint of the credential that it was sent with.
     pub sent_with: Option<Arc<str>>,
-    /// 4116 after an uncertain attempt: an upgrade ran.
+    /// 4116 after an uncertain attempt, or a look that showed one: an upgrade ran.
     pub is_upgrade_seen: bool,
     /// Tasks that answers of this process showed since, and that may be ours.
     pub suspects: BTreeSet<TaskId>,
@@ -137,6 +139,7 @@ impl AttemptFacts {
             id: row.id.clone(),
             row: None,
             intent_at: at,
+            observed_from: None,
             looks_from: flight.and_then(|flight| flight.looks_from).map_or(at, |at| Steady(at.0)),
             clean_looks: Vec::new(),
             looked_up_to: 0,

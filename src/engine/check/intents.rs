@@ -47,6 +47,7 @@ impl Checker {
             id,
             row,
             intent_at: now,
+            observed_from: None,
             looks_from: now,
             clean_looks: Vec::new(),
             looked_up_to: self.asked,

@@ -67,7 +67,7 @@ impl Checker {
         self.check_told_truly(event, input);
         match &event.fact {
             Fact::LookedClean { clean } => self.check_clean_look(event, target, *clean),
-            Fact::LookedBusy { .. } => self.forget_looks(target),
+            Fact::LookedBusy { .. } => self.take_busy_look(target),
             Fact::NotApplied { not_before } => {
                 self.check_not_applied(event, target, &step.events);
                 not_before.iter().for_each(|until| self.check_backoff(event, *until));

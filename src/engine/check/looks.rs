@@ -6,7 +6,7 @@ use super::ours::could_be_ours;
 use super::{Checker, Rule};
 use crate::engine::event::{Event, Fact};
 use crate::engine::order::Verdict;
-use crate::model::{Millis, Part, Steady, TargetId, Task, TaskId};
+use crate::model::{CurrentTask, Millis, Part, Steady, TargetId, Task, TaskId};
 
 /// Clean looks that prove that nothing happened (docs/decisions.md: from POST to proof).
 const CLEAN_LOOKS: usize = 3;
@@ -24,6 +24,31 @@ impl Checker {
         if counted != clean as usize {
             let detail = format!("{target}: clean look {clean} is the {counted}. in a row");
             self.violate(Rule::S3, event.seq, detail);
+        }
+    }
+
+    /// A busy look: the count begins anew, and if it shows an upgrade that no task of another user
+    /// explains, nothing but a person tells whose it was.
+    pub(super) fn take_busy_look(&mut self, target: &TargetId) {
+        self.forget_looks(target);
+        let own_user = self.own_user_of(target);
+        let facts = self.instance(&target.project, &target.instance);
+        let is_explained = facts.and_then(|facts| facts.tasks.as_ref()).is_some_and(|seen| {
+            let mut open = seen.what.iter().filter(|task| !task.status.is_over());
+            open.any(|task| {
+                own_user.is_some() && task.user_id.is_some() && task.user_id != own_user
+            })
+        });
+        let is_seen = facts.and_then(|facts| facts.shown.as_ref()).is_some_and(|seen| {
+            let task = match &seen.what.current_task {
+                CurrentTask::Busy(word) => word,
+                CurrentTask::Idle | CurrentTask::NotShown => "",
+            };
+            seen.what.service_upgrade || task.contains("UPGRADING")
+        });
+        let attempt = self.targets.get_mut(target).and_then(|facts| facts.attempt.as_mut());
+        if let Some(attempt) = attempt.filter(|_| is_seen && !is_explained) {
+            attempt.is_upgrade_seen = true;
         }
     }
 
@@ -146,9 +171,10 @@ fn not_enough(attempt: &AttemptFacts, observe_for: Millis) -> Option<String> {
     if looks.windows(2).any(too_far) {
         return Some("two looks are further apart than half of observe_for".into());
     }
-    let due = attempt.intent_at + observe_for;
+    let from = attempt.observed_from.map_or(attempt.intent_at, |from| from.max(attempt.intent_at));
+    let due = from + observe_for;
     let last = *looks.last()?;
-    (last < due).then(|| format!("the last look was {} before T0 + observe_for", due - last))
+    (last < due).then(|| format!("the last look was {} too early for observe_for", due - last))
 }
 
 #[cfg(test)]
@@ -158,7 +184,7 @@ mod tests {
     use crate::engine::Step;
     use crate::engine::input::Input;
     use crate::engine::state::TargetState;
-    use crate::model::{CurrentTask, TaskStatus, Wall};
+    use crate::model::{TaskStatus, Wall};
 
     /// How one look of the tests deviates from a clean one.
     #[derive(Clone, Copy, PartialEq)]
