@@ -30,7 +30,12 @@ const REQUEST_TIMEOUT: Millis = Millis::from_secs(30);
 impl Engine {
     /// How long an uncertain attempt is observed before it counts as not applied.
     pub(super) fn observe_for(&self, ix: TargetIx) -> Millis {
-        self.campaign_policy(ix).map_or(DRAINING.observe_for, |policy| policy.observe_for)
+        if let Some(policy) = self.campaign_policy(ix) {
+            return policy.observe_for;
+        }
+        // The cloud may be slow to show what it took, and another campaign waits for the instance.
+        let others = self.settings.campaigns.values().map(|policy| policy.observe_for);
+        others.fold(DRAINING.observe_for, Ord::max)
     }
 
     pub(super) fn task_timeout(&self, ix: TargetIx) -> Millis {

@@ -230,3 +230,23 @@ fn a_clock_that_steps_over_the_end_of_a_bake_opens_the_next_wave() {
     scene.run_for(Millis::from_mins(10), |_| false);
     assert_eq!(scene.events(|fact| matches!(fact, Fact::WaveOpened { .. })).len(), 2);
 }
+
+/// Rule S3: a campaign that left the file is in no hurry to free the instance for another.
+#[test]
+fn a_renamed_campaign_does_not_shorten_the_observation() {
+    let ten = Millis::from_mins(10);
+    let mut scene = Scene::new(1, |draft| {
+        draft.campaign().observe_for = ten;
+        draft.script(&[Decision::Error500Before, Decision::Ok]);
+    });
+    scene.run_to(|fact| matches!(fact, Fact::BecameUncertain { .. }));
+    restart_with(&mut scene, |settings| {
+        let campaign = settings.campaigns.remove(&"c".into()).expect("every draft has it");
+        settings.campaigns.insert("renamed".into(), campaign);
+    });
+    scene.run_for(Millis::from_hours(3), |host| starts(host.store().ledger()) == 2);
+    let intents = scene.intents();
+    assert_eq!(intents.len(), 2);
+    assert!(intents[1] - intents[0] >= ten, "after {}", intents[1] - intents[0]);
+    scene.expect_sound();
+}

@@ -11,6 +11,9 @@ use crate::model::{CurrentTask, Millis, Part, Steady, TargetId, Task, TaskId};
 /// Clean looks that prove that nothing happened (docs/decisions.md: from POST to proof).
 const CLEAN_LOOKS: usize = 3;
 
+/// The file's default of `observe_for`.
+const DRAINING_FOR: Millis = Millis::from_mins(5);
+
 impl Checker {
     /// `looked_clean`: the look must have been complete and negative, and counted right.
     pub(super) fn check_clean_look(&mut self, event: &Event, target: &TargetId, clean: u32) {
@@ -73,10 +76,8 @@ impl Checker {
         if !is_counted {
             self.look(event, target);
         }
-        let Some(observe_for) = self.policy(&target.campaign).map(|policy| policy.observe_for)
-        else {
-            return;
-        };
+        let policy = self.policy(&target.campaign);
+        let observe_for = policy.map_or_else(|| self.longest_observation(), |it| it.observe_for);
         let Some(attempt) = self.targets.get(target).and_then(|facts| facts.attempt.as_ref())
         else {
             return;
@@ -86,6 +87,12 @@ impl Checker {
         if let Some(complaint) = complaint.or(seen) {
             self.violate(Rule::S3, event.seq, format!("{target} not applied: {complaint}"));
         }
+    }
+
+    /// For a campaign that left the file: another one may want the instance next.
+    fn longest_observation(&self) -> Millis {
+        let others = self.settings.campaigns.values().map(|policy| policy.observe_for);
+        others.max().map_or(DRAINING_FOR, |longest| longest.max(DRAINING_FOR))
     }
 
     fn look(&mut self, event: &Event, target: &TargetId) {
