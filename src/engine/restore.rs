@@ -118,6 +118,8 @@ impl Engine {
         let policy = self.settings.projects.get(&row.name);
         let rates: Option<(Rate, Rate)> =
             policy.map(|policy| (policy.upgrade_rate, policy.read_rate));
+        // Of one that left the file for a while, what was drawn stays drawn (rule S6).
+        let rates = rates.or_else(|| row.detail.starts.rate.zip(row.detail.reads.rate));
         if let Some((starts, reads)) = rates {
             let restored = |rate, row: &BucketRow| {
                 let sharers = self.bound_by(ix, row.learned).len() as u32;

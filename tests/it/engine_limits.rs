@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::time;
+use refit::engine::order::{Command, Order, ResumeScope};
 use refit::engine::rows::WatchStrategy;
-use refit::engine::{Fact, TargetState};
+use refit::engine::{Fact, Input, TargetState};
 use refit::model::calendar::Rule;
 use refit::model::policy::{GroupKey, GroupLimit, Rate, Untagged};
-use refit::model::{Millis, Wall};
+use refit::model::{Millis, Settings, SubmitAnswer, Wall};
 use refit::rehearse::Act;
 use refit::sim::world::{CallFilter, CallKind, Change, ChangeSpec, Decision, Script, Step};
 
+use crate::engine_hand::{Hand, WINDOW};
 use crate::engine_scene::{Draft, Scene};
 
 /// All upgraded, and the most that ever ran at once.
@@ -204,4 +206,31 @@ fn max_unavailable_by_tag_follows_a_tag_that_changes_after_planning() {
     let intents = scene.intents();
     assert_eq!(intents.len(), 2);
     assert!(intents[1] - intents[0] > Millis::from_mins(5), "both of app x at once");
+}
+
+/// Rule S6: a project that left the file and came back has drawn what it had drawn.
+#[test]
+fn a_project_that_comes_back_to_the_file_has_no_second_burst() {
+    let hourly = |settings: &mut Settings| {
+        let project = settings.projects.get_mut(&"p".into()).expect("every draft has it");
+        project.upgrade_rate = Rate { events: 1, per: Millis::from_hours(1), burst: 1 };
+    };
+    let mut hand = Hand::new(hourly);
+    hand.shown.names = vec!["a", "b"];
+    hand.run(WINDOW + Millis::from_hours(1), 1);
+    hand.submitted(SubmitAnswer::Rejected { suspicious: false }, 400);
+    // The clock was put back as well, so that every row is written.
+    let begin = hand.wall() + Millis::from_mins(1) - Millis::from_hours(24);
+    let hand = Hand::of(hand.store, begin, |settings| {
+        settings.campaigns.clear();
+        settings.projects.clear();
+    });
+    let mut hand = Hand::of(hand.store, begin + Millis::from_mins(1), hourly);
+    hand.shown.names = vec!["a", "b"];
+    let command = Command::Resume { scope: ResumeScope::Campaign("c".into()) };
+    hand.give(Input::Order(Order { actor: "ann".into(), reason: None, command }));
+    hand.run(begin + Millis::from_hours(3), 1);
+    assert_eq!(hand.submits.len(), 1);
+    assert!(hand.wall() - begin >= Millis::from_mins(55), "after {}", hand.wall() - begin);
+    hand.expect_sound();
 }
