@@ -188,7 +188,7 @@ impl Engine {
         target.row.not_before.is_none_or(|at| at <= self.wall)
             && target.row.held_by.is_none()
             // Late proof that an earlier attempt was taken: an operator has to look first.
-            && target.row.needs_operator.is_none()
+            && (target.row.needs_operator.is_none() || target.row.detail.history().is_unread_told)
             && target.preparing == Preparing::No
             && self.sibling_at_work(ix).is_none()
     }

@@ -15,6 +15,12 @@ use super::timers::Timer;
 const READ_BACKOFF: Millis = Millis::from_secs(1);
 const READ_BACKOFF_MAX: Millis = Millis::from_secs(60);
 
+/// Reads in a row of something pending that fail, beside the time, before an operator is called.
+const UNREAD_LEAST: u32 = 10;
+
+/// The word for an instance that is being verified and cannot be read.
+const UNREADABLE: &str = "unreadable";
+
 impl Engine {
     pub(super) fn read_failed(
         &mut self,
@@ -29,6 +35,26 @@ impl Engine {
                 self.put_back(project, wanted);
             }
             ReadFailure::CredentialRefused { .. } => self.put_back(project, wanted),
+            _ if matches!(wanted.purpose, Purpose::SettleSweep { .. }) => {
+                // The list only spares reads: without it each is looked at by itself.
+                self.look_at_each(project);
+                if failure == ReadFailure::Unreachable {
+                    self.cloud_missed(project, note, self.now);
+                }
+            }
+            ReadFailure::Forbidden
+            | ReadFailure::CapabilityAbsent
+            | ReadFailure::Rejected
+            | ReadFailure::Gone
+                if wanted.purpose == Purpose::ProbeCentre =>
+            {
+                self.want(project, Purpose::ProbeList);
+            }
+            ReadFailure::Forbidden | ReadFailure::Rejected | ReadFailure::Gone
+                if matches!(wanted.purpose, Purpose::ProbeList | Purpose::WatchSweep) =>
+            {
+                self.watch_unusable(project, "the cloud refuses it");
+            }
             ReadFailure::Gone => match wanted.purpose.target() {
                 Some(target) if self.is_current(wanted) => {
                     self.judge_unread(wanted, note);
@@ -38,16 +64,6 @@ impl Engine {
                     self.read_again_later(project, wanted);
                 }
             },
-            ReadFailure::Forbidden | ReadFailure::CapabilityAbsent
-                if wanted.purpose == Purpose::ProbeCentre =>
-            {
-                self.want(project, Purpose::ProbeList);
-            }
-            ReadFailure::Forbidden
-                if matches!(wanted.purpose, Purpose::ProbeList | Purpose::WatchSweep) =>
-            {
-                self.watch_unusable(project, "the credential may not read it");
-            }
             ReadFailure::CapabilityAbsent => match wanted.purpose {
                 Purpose::WatchSweep => {
                     self.watch_unusable(project, "the project has no such call");
@@ -56,6 +72,7 @@ impl Engine {
                     let code = note.code.as_deref().unwrap_or("404");
                     let why = format!("{code}: {} does not exist here", called(wanted.purpose));
                     self.stop_project(project, &why);
+                    self.judge_unread(wanted, note);
                     self.read_again_later(project, wanted);
                 }
             },
@@ -99,12 +116,16 @@ impl Engine {
     /// What cannot be read for its whole timeout waits for an operator (rule L1).
     fn judge_unread(&mut self, wanted: Wanted, note: &AnswerNote) {
         let Some(ix) = wanted.purpose.target().filter(|_| self.is_current(wanted)) else { return };
+        if self.targets[ix.at()].row.state == TargetState::Verifying {
+            self.unsettle(ix, UNREADABLE.into());
+        }
         let row = &self.targets[ix.at()].row;
         let flight = row.detail.flight.as_deref();
         let since = match row.state {
             TargetState::Uncertain => self.attempts.get(&ix).map(|attempt| attempt.intent_at),
             TargetState::Verifying => flight.and_then(|flight| flight.verifying_since),
-            // What is pending has nothing in flight; what runs becomes overdue.
+            TargetState::Pending => return self.judge_unread_pending(ix, wanted.purpose, note),
+            // What runs becomes overdue.
             _ => None,
         };
         let timeout = self.task_timeout(ix);
@@ -113,6 +134,42 @@ impl Engine {
                 format!("{} fails after {timeout}: {}", called(wanted.purpose), note_text(note));
             self.call_operator(ix, &why);
         }
+    }
+
+    /// Not while the whole cloud is silent: the list has been read since. It is read on, and what
+    /// it then says ends the call.
+    fn judge_unread_pending(&mut self, ix: TargetIx, purpose: Purpose, note: &AnswerNote) {
+        let (target, wall, timeout) = (&self.targets[ix.at()], self.wall, self.task_timeout(ix));
+        let Some(since) = target.row.detail.history().unread_since else {
+            return self.edit(ix, |target| {
+                target.row.detail.history_mut().unread_since = Some(wall);
+            });
+        };
+        let swept_at = self.projects[target.project.at()].detail.swept_at;
+        let is_long = wall - since > timeout && target.read_failures >= UNREAD_LEAST;
+        let is_told = target.row.needs_operator.is_some();
+        if is_told || !is_long || swept_at.is_none_or(|swept| swept <= since) {
+            return;
+        }
+        self.edit(ix, |target| target.row.detail.history_mut().is_unread_told = true);
+        let failed = wall - since;
+        let why = format!("{} fails for {failed}: {}", called(purpose), note_text(note));
+        self.call_operator(ix, &why);
+    }
+
+    /// What was pending and unreadable was read, or something weightier is to be told of it.
+    pub(super) fn end_unread(&mut self, ix: TargetIx) {
+        let history = self.targets[ix.at()].row.detail.history();
+        if history.unread_since.is_none() {
+            return;
+        }
+        self.edit(ix, |target| {
+            let history = target.row.detail.history_mut();
+            history.unread_since = None;
+            if std::mem::take(&mut history.is_unread_told) {
+                target.row.needs_operator = None;
+            }
+        });
     }
 
     /// A precheck that cannot be read gives its slot back: others go first.

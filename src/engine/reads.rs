@@ -183,6 +183,7 @@ impl Engine {
                 if self.is_current(wanted) {
                     if let Some(target) = wanted.purpose.target() {
                         self.targets[target.at()].read_failures = 0;
+                        self.end_unread(target);
                         self.note_if_found(target, &answered.answer);
                     }
                     self.read_brought(project, wanted.purpose, answered.answer, sent_at);
@@ -250,7 +251,7 @@ impl Engine {
                 self.watched_tasks(target, offset + rows, &tasks, more);
             }
             (Purpose::VerifyVersions(target), ReadAnswer::Versions(versions)) => {
-                self.verify_versions(target, versions);
+                self.verify_versions(target, versions, sent_at);
             }
             (Purpose::VerifyInstance(target), ReadAnswer::Instance(instance)) => {
                 self.verify_instance(target, &instance);

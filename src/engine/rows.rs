@@ -144,6 +144,8 @@ impl TargetDetail {
             was_uncertain: false,
             first_uncertain: None,
             started_at: None,
+            unread_since: None,
+            is_unread_told: false,
         };
         self.history.as_deref().unwrap_or(&NOTHING)
     }
@@ -169,6 +171,10 @@ pub struct History {
     pub first_uncertain: Option<Box<FirstUncertain>>,
     /// When the first intent was committed.
     pub started_at: Option<Wall>,
+    /// Pending, and no read of it has worked since.
+    pub unread_since: Option<Wall>,
+    /// That is what `needs_operator` tells, and nothing else: it is read on, and may start then.
+    pub is_unread_told: bool,
 }
 
 /// The first attempt of a round of which nobody knows whether it was taken.

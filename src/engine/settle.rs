@@ -91,7 +91,7 @@ impl Engine {
         targets.find(|ix| settling.contains(ix) && self.may_settle_by_list(*ix))
     }
 
-    fn look_at_each(&mut self, project: ProjectIx) {
+    pub(super) fn look_at_each(&mut self, project: ProjectIx) {
         for ix in std::mem::take(&mut self.projects[project.at()].settling) {
             if self.targets[ix.at()].row.state == TargetState::Verifying {
                 self.want(project, Purpose::VerifyInstance(ix));

@@ -7,7 +7,7 @@
 
 use crate::model::{Millis, Wall};
 
-use super::rows::{AttemptRow, BucketRow, Flight, ProjectDetail, Rows, TargetRow};
+use super::rows::{AttemptRow, BucketRow, Flight, History, ProjectDetail, Rows, TargetRow};
 
 /// A store that was written so far ahead of the clock was written under another clock.
 const AHEAD: Millis = Millis::from_secs(5);
@@ -44,7 +44,8 @@ impl TargetRow {
         self.entered_at += by;
         move_all([&mut self.not_before, &mut self.detail.versions_at], by);
         if let Some(history) = &mut self.detail.history {
-            move_all([&mut history.not_running_at, &mut history.started_at], by);
+            let History { not_running_at, started_at, unread_since, .. } = &mut **history;
+            move_all([not_running_at, started_at, unread_since], by);
         }
         if let Some(flight) = &mut self.detail.flight {
             flight.shift(by);

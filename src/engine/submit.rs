@@ -327,6 +327,7 @@ impl Engine {
             return self.record_target(ix, Fact::EvidenceLate { what });
         }
         self.record_target(ix, Fact::EvidenceLate { what: what.clone() });
+        self.end_unread(ix);
         self.call_operator(ix, &format!("late evidence contradicts what is recorded: {what}"));
         self.unprepare(ix);
     }

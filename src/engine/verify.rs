@@ -1,5 +1,7 @@
 //! Verifying: the version that the instance reports decides, never the task alone.
 
+use std::sync::Arc;
+
 use crate::model::{Instance, Millis, Part, ReadAnswer, Steady, Versions, Wall};
 
 use super::Engine;
@@ -44,6 +46,8 @@ impl Engine {
     }
 
     pub(super) fn resume_verifying(&mut self, ix: TargetIx) {
+        // What lies between two processes was not measured.
+        self.edit_flight(ix, |flight| flight.unchanged_at = None);
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         let settled = flight.and_then(|flight| flight.settled_at).map(|at| self.steady_at(at));
         match settled {
@@ -63,11 +67,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn verify_versions(&mut self, ix: TargetIx, versions: Versions) {
-        let (wall, versions) = (self.wall, self.share(versions));
+    pub(super) fn verify_versions(&mut self, ix: TargetIx, versions: Versions, asked_at: Steady) {
+        let (asked_at, versions) = (self.wall_at(asked_at), self.share(versions));
         self.edit(ix, |target| {
             target.row.detail.versions = Some(versions);
-            target.row.detail.versions_at = Some(wall);
+            target.row.detail.versions_at = Some(asked_at);
         });
         self.look_after_versions(ix);
     }
@@ -110,6 +114,14 @@ impl Engine {
 
     fn unsettled(&mut self, ix: TargetIx, instance: &Instance) {
         let word = busy_word(instance);
+        self.unsettle(ix, word.clone());
+        self.judge_verifying_time(ix, &word);
+        let at = self.now + self.poll_interval(ix);
+        self.verify_again(ix, at);
+    }
+
+    /// It was not seen settled: whatever was counted so far counts anew.
+    pub(super) fn unsettle(&mut self, ix: TargetIx, word: Arc<str>) {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         let is_new = flight.is_some_and(|flight| flight.word.as_ref() != Some(&word));
         let noted = word.clone();
@@ -119,11 +131,8 @@ impl Engine {
             flight.word = Some(noted);
         });
         if is_new {
-            self.record_target(ix, Fact::Unsettled { word: word.clone() });
+            self.record_target(ix, Fact::Unsettled { word });
         }
-        self.judge_verifying_time(ix, &word);
-        let at = self.now + self.poll_interval(ix);
-        self.verify_again(ix, at);
     }
 
     fn judge_verifying_time(&mut self, ix: TargetIx, word: &str) {
@@ -135,15 +144,16 @@ impl Engine {
         }
     }
 
+    /// A look is as old as the question for its versions.
     fn unchanged(&mut self, ix: TargetIx) {
-        let wall = self.wall;
+        let looked_at = self.targets[ix.at()].row.detail.versions_at.unwrap_or(self.wall);
         let flight =
             self.targets[ix.at()].row.detail.flight.as_deref().cloned().unwrap_or_default();
         if let Some(VerifyAfter::TaskFailed(code)) = flight.verify_after {
             return self.fail(ix, Reason::TaskFailed(code));
         }
         match flight.unchanged_at {
-            Some(at) if wall - at >= UNCHANGED_FOR => {
+            Some(at) if looked_at - at >= UNCHANGED_FOR => {
                 if flight.verify_after == Some(VerifyAfter::ReportedCurrent) {
                     self.skip(ix, Reason::AlreadyCurrent);
                 } else {
@@ -152,10 +162,10 @@ impl Engine {
             }
             first => {
                 self.edit_flight(ix, |flight| {
-                    flight.unchanged_at = Some(first.unwrap_or(wall));
+                    flight.unchanged_at = Some(first.unwrap_or(looked_at));
                     flight.settled_at = None;
                 });
-                let at = first.unwrap_or(wall) + UNCHANGED_FOR;
+                let at = first.unwrap_or(looked_at) + UNCHANGED_FOR;
                 let at = self.steady_at(at).max(self.now + Millis(1));
                 self.verify_again(ix, at);
             }

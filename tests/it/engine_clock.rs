@@ -2,10 +2,10 @@
 
 use refit::engine::{Fact, Input, TargetState};
 use refit::model::answer::Answered;
-use refit::model::{AnswerNote, Millis, SubmitAnswer, Wall};
+use refit::model::{AnswerNote, Millis, SubmitAnswer, TaskStatus, Wall};
 use refit::rehearse::Act;
 
-use crate::engine_hand::{Hand, WINDOW};
+use crate::engine_hand::{Hand, WINDOW, task};
 use crate::engine_scene::Scene;
 
 const DAY: Millis = Millis::from_hours(24);
@@ -60,6 +60,25 @@ fn a_clock_put_back_under_a_running_daemon_is_not_put_back_again_by_a_restart() 
     assert_eq!(scene.count(TargetState::Succeeded), 2);
     assert!(scene.events(is_behind).is_empty());
     scene.expect_sound();
+}
+
+/// Two looks a minute apart say that nothing changed; a clock is no minute.
+#[test]
+fn a_clock_put_forward_while_nothing_ran_does_not_make_a_version_final() {
+    let mut hand = Hand::new(|_| {});
+    hand.run(WINDOW + HOUR, 1);
+    let ended = task("t1", "u", TaskStatus::Succeeded, hand.wall());
+    hand.shown.tasks.insert("a", vec![ended]);
+    hand.submitted(SubmitAnswer::Accepted { task: "t1".into() }, 200);
+    let is_unchanged = |hand: &Hand| {
+        hand.row().detail.flight.as_deref().is_some_and(|flight| flight.unchanged_at.is_some())
+    };
+    hand.run_while(WINDOW + HOUR, |hand| !is_unchanged(hand));
+    let begin = hand.wall() + Millis::from_mins(10);
+    let mut hand = Hand::of(hand.store, begin, |_| {});
+    hand.run_while(begin + HOUR, |hand| hand.row().state != TargetState::Failed);
+    assert!(hand.wall() - begin >= Millis::from_mins(1), "after {}", hand.wall() - begin);
+    hand.expect_sound();
 }
 
 /// Rule S3: the cloud has `observe_for` to show what it took, by a clock that nobody set.

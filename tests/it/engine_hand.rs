@@ -31,6 +31,8 @@ pub struct Shown {
     pub tasks: BTreeMap<&'static str, Vec<Task>>,
 }
 
+pub type IsRefused = fn(&ReadCall) -> bool;
+
 pub struct Hand {
     pub engine: Engine,
     pub checker: Checker,
@@ -41,6 +43,8 @@ pub struct Hand {
     pub asked: Vec<Read>,
     pub submits: Vec<Submit>,
     pub events: Vec<Event>,
+    /// Calls that fail, each time, and how.
+    pub refused: Option<(IsRefused, ReadFailure)>,
 }
 
 impl Hand {
@@ -68,6 +72,7 @@ impl Hand {
             asked: Vec::new(),
             submits: Vec::new(),
             events: Vec::new(),
+            refused: None,
         };
         hand.give(Input::Settings(settings.into()));
         hand.give(Input::Restarted);
@@ -98,7 +103,10 @@ impl Hand {
             if !self.asked.is_empty() {
                 let read = self.asked.remove(0);
                 self.now += READ_TAKES;
-                self.answer(read);
+                match self.refused.clone().filter(|(is_refused, _)| is_refused(&read.call)) {
+                    Some((_, failure)) => self.refuse_as(read, failure, 404),
+                    None => self.answer(read),
+                }
                 continue;
             }
             let at = self.engine.wake_at().filter(|at| at.0 <= until.0);
@@ -140,7 +148,11 @@ impl Hand {
 
     /// A server in between answers 502.
     pub fn refuse(&mut self, read: Read) {
-        let failure = self.answered(ReadFailure::Unreachable, 502);
+        self.refuse_as(read, ReadFailure::Unreachable, 502);
+    }
+
+    fn refuse_as(&mut self, read: Read, failure: ReadFailure, status: u16) {
+        let failure = self.answered(failure, status);
         self.give(Input::Read { id: read.id, result: Err(failure) });
     }
 

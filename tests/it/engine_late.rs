@@ -25,6 +25,24 @@ fn a_last_look_is_as_old_as_its_question() {
     hand.expect_sound();
 }
 
+/// Rule S10: a version answer is good for a day, from when it was true.
+#[test]
+fn the_versions_that_a_verification_reads_are_as_old_as_their_question() {
+    let mut hand = Hand::new(|_| {});
+    hand.run(WINDOW + HOUR, 1);
+    hand.shown.tasks.insert("a", vec![task("t1", "u", TaskStatus::Succeeded, hand.wall())]);
+    hand.submitted(SubmitAnswer::Accepted { task: "t1".into() }, 200);
+    let is_versions = |hand: &Hand| {
+        hand.asked.first().is_some_and(|read| matches!(read.call, ReadCall::Versions { .. }))
+    };
+    hand.run_while(WINDOW + HOUR, |hand| !is_versions(hand));
+    let asked_at = hand.wall();
+    let read = hand.asked.remove(0);
+    hand.now += Millis::from_mins(10);
+    hand.answer(read);
+    assert_eq!(hand.row().detail.versions_at, Some(asked_at));
+}
+
 #[test]
 fn late_proof_of_an_earlier_attempt_keeps_the_next_one_back() {
     let mut hand = Hand::new(|_| {});

@@ -51,6 +51,7 @@ mod engine_restart;
 mod engine_scene;
 mod engine_submission;
 mod engine_sweeps;
+mod engine_unread;
 mod judge;
 mod layers;
 mod postgres;

@@ -118,6 +118,8 @@ fn history() -> impl Strategy<Value = History> {
             was_uncertain,
             first_uncertain: first.map(Box::new),
             started_at,
+            unread_since: started_at,
+            is_unread_told: was_uncertain,
         },
     )
 }
