@@ -5,7 +5,7 @@
 //! wall offset starts at zero and changes only by what [`ClockGuard`] reports, so that a stepped
 //! wall clock moves windows and nothing else.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -45,7 +45,7 @@ impl Clock {
 
 /// The wall clock, unguarded: for log lines and file stamps, never for a decision.
 pub fn wall() -> Wall {
-    let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => Wall(millis(since)),
         Err(before) => Wall(-millis(before.duration())),
@@ -57,6 +57,12 @@ pub fn wall() -> Wall {
 fn boot_millis() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+}
+
+/// Processor time of the calling thread so far: what others do on its core is not in it.
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// What the guard has to tell the engine.

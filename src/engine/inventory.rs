@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::model::call::PAGE_ROWS;
 use crate::model::policy::Membership;
-use crate::model::{AnswerNote, Instance, Millis, draw};
+use crate::model::{AnswerNote, Instance, InstanceId, Millis, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -37,6 +37,9 @@ const SHORT_SWEEPS: u32 = 2;
 
 /// Sweeps in a row that are refused before it is told.
 const REFUSED_SWEEPS: u32 = 3;
+
+/// Listed instances freed per step: well under a millisecond's work.
+const FREED_PER_STEP: usize = 256;
 
 /// Full sweeps without an instance after which it is missing.
 const MISSING_SWEEPS: u64 = 2;
@@ -102,8 +105,8 @@ impl Engine {
                 continue;
             }
             self.instance_seen(ix, &instance);
+            let id = self.own_id(ix, &instance.id);
             let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
-            let id = instance.id.clone();
             sweep.seen.insert(id, takes_in.then(|| Arc::new(instance)));
         }
         let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
@@ -121,6 +124,12 @@ impl Engine {
         } else {
             self.end_short_sweep(ix, shown, total);
         }
+    }
+
+    /// The id as it is kept already, if it is: a list that ends then frees no ids of its own.
+    fn own_id(&self, ix: ProjectIx, id: &InstanceId) -> InstanceId {
+        let kept = self.instance_index.get_key_value(&(ix, id.clone()));
+        kept.map_or_else(|| id.clone(), |((_, kept), _)| kept.clone())
     }
 
     /// The list ended before its total: nothing is gone for that, and it is swept again. If that
@@ -185,6 +194,17 @@ impl Engine {
         if unplanned {
             self.projects[ix.at()].inventory = instances;
             self.plan_what_can_be();
+        } else {
+            self.surplus.extend(instances);
+        }
+    }
+
+    /// A whole list's worth, freed at once, would make this step or the next a long one.
+    pub(super) fn free_some_surplus(&mut self) {
+        let left = self.surplus.len().saturating_sub(FREED_PER_STEP);
+        self.surplus.truncate(left);
+        if left == 0 {
+            self.surplus = Vec::new();
         }
     }
 
@@ -287,4 +307,42 @@ impl Engine {
 pub(super) fn facts_of(row: &InstanceRow) -> u64 {
     let text = serde_json::to_string(row).expect("a row of strings always serialises");
     draw::bits(0, "facts", &text, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Input, Rows};
+    use crate::model::{CacheMode, CurrentTask, Edition, InstanceStatus, Steady};
+
+    fn instance() -> Instance {
+        Instance {
+            id: "i-1".into(),
+            name: "cache".into(),
+            status: InstanceStatus::Running,
+            engine: "Redis".into(),
+            engine_version: "5.0".into(),
+            cache_mode: CacheMode::Ha,
+            edition: Edition::Basic,
+            spec_code: "redis.ha.xu1.large.r2.8".into(),
+            tags: [].into(),
+            zones: Vec::new(),
+            service_upgrade: false,
+            service_task_id: None,
+            current_task: CurrentTask::NotShown,
+        }
+    }
+
+    #[test]
+    fn what_a_sweep_leaves_over_is_freed_over_several_steps_and_to_the_last() {
+        let mut engine = Engine::restore(Rows::default(), Millis::ZERO, 1);
+        let listed = Arc::new(instance());
+        engine.surplus = vec![listed.clone(); 2 * FREED_PER_STEP + 1];
+        let left_after_a_step = || {
+            engine.step(Steady(0), Input::Tick);
+            Arc::strong_count(&listed) - 1
+        };
+        let left: Vec<usize> = std::iter::repeat_with(left_after_a_step).take(3).collect();
+        assert_eq!(left, [FREED_PER_STEP + 1, 1, 0]);
+    }
 }

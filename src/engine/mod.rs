@@ -68,8 +68,8 @@ pub use state::{CampaignState, Reason, TargetState};
 pub use view::{Gate, Plan, Status};
 
 use crate::model::{
-    CampaignName, CredentialName, InstanceId, Millis, ProjectName, Settings, Steady, TargetId,
-    Versions, Wall,
+    CampaignName, CredentialName, Instance, InstanceId, Millis, ProjectName, Settings, Steady,
+    TargetId, Versions, Wall,
 };
 
 use index::{CampaignIx, CredentialIx, InstanceIx, ProjectIx, TargetIx};
@@ -107,6 +107,8 @@ pub struct Engine {
     targets: Vec<Target>,
     instances: Vec<KnownInstance>,
     instance_index: BTreeMap<(ProjectIx, InstanceId), InstanceIx>,
+    /// Listed instances that nothing needs any more, to be freed a few per step.
+    surplus: Vec<Arc<Instance>>,
     campaigns: Vec<Campaign>,
     campaign_index: BTreeMap<CampaignName, CampaignIx>,
     projects: Vec<Project>,
@@ -168,6 +170,7 @@ impl Engine {
             targets: Vec::new(),
             instances: Vec::new(),
             instance_index: BTreeMap::new(),
+            surplus: Vec::new(),
             campaigns: Vec::new(),
             campaign_index: BTreeMap::new(),
             projects: Vec::new(),
@@ -204,6 +207,7 @@ impl Engine {
         self.apply(input);
         self.actor = None;
         self.decide();
+        self.free_some_surplus();
         self.finish_step()
     }
 

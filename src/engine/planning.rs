@@ -33,7 +33,8 @@ impl Engine {
             }
         }
         if self.campaigns.iter().all(|campaign| campaign.state.is_some()) {
-            self.projects.iter_mut().for_each(|project| project.inventory = Vec::new());
+            let inventories = self.projects.iter_mut().map(|project| &mut project.inventory);
+            inventories.for_each(|inventory| self.surplus.append(&mut std::mem::take(inventory)));
         }
     }
 

@@ -50,7 +50,7 @@ fn steps(targets: usize, group_size: usize, groups: &str, budget: &'static str) 
         budget,
         how: format!(
             "{} steps of a whole campaign in virtual time, {} of {targets} succeeded, inventory \
-             pages apart",
+             pages apart; longest by processor time",
             measured.steps, measured.succeeded,
         ),
     }
