@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::model::task::OTHER_TASK_NAMES;
-use crate::model::{Millis, Task, TaskId, Wall};
+use crate::model::{Instance, Millis, Task, TaskId, Wall};
 
 use super::Engine;
 use super::event::Fact;
@@ -50,10 +50,7 @@ impl Engine {
             task.created_at.is_none_or(|at| at >= earliest) && !known.contains(&task.id)
         };
         let own_user = self.own_user_of(ix);
-        let may_be_ours = |task: &&Task| match (&own_user, &task.user_id) {
-            (Some(own), Some(user)) => own == user,
-            _ => true,
-        };
+        let may_be_ours = |task: &&Task| !is_anothers(task, own_user.as_ref());
         let is_learned_name = |task: &Task| Some(&task.name) == project.task_name.as_ref();
         let is_named_otherwise =
             |task: &&Task| OTHER_TASK_NAMES.contains(&&*task.name) && !is_learned_name(task);
@@ -79,11 +76,7 @@ impl Engine {
     /// Whether a task of another user, and so not ours, is what keeps the instance busy.
     pub(super) fn is_anothers_work(&self, ix: TargetIx, tasks: &[Task]) -> bool {
         let own_user = self.own_user_of(ix);
-        let is_anothers = |task: &Task| match (&own_user, &task.user_id) {
-            (Some(own), Some(user)) => own != user,
-            _ => false,
-        };
-        tasks.iter().any(|task| is_anothers(task) && !task.status.is_over())
+        tasks.iter().any(|task| is_anothers(task, own_user.as_ref()) && !task.status.is_over())
     }
 
     /// Suspects stay suspects, listed or not, until one is adopted or an operator decides.
@@ -138,14 +131,26 @@ impl Engine {
         });
     }
 
-    /// Tasks from before the intent stay known, so that a vague creation time cannot make one ours.
+    /// An upgrade of this instance that none of the looks had shown which settled an attempt of
+    /// this round. Nothing tells that it is not that attempt's, very late.
+    pub(super) fn task_come_late(&self, ix: TargetIx, instance: &Instance) -> Option<TaskId> {
+        let history = self.targets[ix.at()].row.detail.history();
+        let known = &history.first_uncertain.as_deref()?.known_tasks;
+        instance.service_task_id.clone().filter(|id| !known.contains(id))
+    }
+
+    /// Tasks from before the intent stay known, so that a vague creation time cannot make one ours;
+    /// and so do another user's, since the instance may go on to name one that no list shows.
     pub(super) fn learn_known_tasks(&mut self, ix: TargetIx, tasks: &[Task]) {
         let (intent_at, known) = self.observed_from(ix);
         let before = intent_at - CREATED_MARGIN;
-        let is_old = |task: &&Task| {
-            task.created_at.is_some_and(|at| at < before) && !known.contains(&task.id)
+        let own_user = self.own_user_of(ix);
+        let is_settled = |task: &&Task| {
+            let is_old = task.created_at.is_some_and(|at| at < before);
+            (is_old || is_anothers(task, own_user.as_ref())) && !known.contains(&task.id)
         };
-        let old: Vec<TaskId> = tasks.iter().filter(is_old).map(|task| task.id.clone()).collect();
+        let old: Vec<TaskId> =
+            tasks.iter().filter(is_settled).map(|task| task.id.clone()).collect();
         if old.is_empty() {
             return;
         }
@@ -198,4 +203,9 @@ impl Engine {
     pub(super) fn fingerprint_in(&self, project: ProjectIx) -> Arc<str> {
         self.credentials[self.projects[project.at()].credential.at()].fingerprint.clone()
     }
+}
+
+/// Whether another user than ours started it, as far as both are known.
+fn is_anothers(task: &Task, own_user: Option<&Arc<str>>) -> bool {
+    own_user.zip(task.user_id.as_ref()).is_some_and(|(own, user)| own != user)
 }

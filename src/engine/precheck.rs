@@ -101,7 +101,10 @@ impl Engine {
                         history.not_running_at = None;
                     }
                 });
-                self.arm(ix, instance.service_task_id.clone(), asked_at);
+                match self.task_come_late(ix, instance) {
+                    Some(task) => self.doubt_looks(ix, &task),
+                    None => self.arm(ix, instance.service_task_id.clone(), asked_at),
+                }
             }
             _ => {
                 let word = busy_word(instance);

@@ -326,6 +326,17 @@ impl Engine {
         if same {
             return self.record_target(ix, Fact::EvidenceLate { what });
         }
+        self.contradicted(ix, what);
+    }
+
+    /// The last look before another attempt names an upgrade that came after the looks which had
+    /// settled the one before: that one, perhaps, as late as nobody had seen it.
+    pub(super) fn doubt_looks(&mut self, ix: TargetIx, task: &TaskId) {
+        let what = format!("the instance names task {task}, which no earlier look had shown");
+        self.contradicted(ix, what.into());
+    }
+
+    fn contradicted(&mut self, ix: TargetIx, what: Arc<str>) {
         self.record_target(ix, Fact::EvidenceLate { what: what.clone() });
         self.end_unread(ix);
         self.call_operator(ix, &format!("late evidence contradicts what is recorded: {what}"));

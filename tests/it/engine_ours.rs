@@ -242,9 +242,27 @@ fn a_colleagues_upgrade_that_is_known_as_theirs_costs_no_operator() {
     hand.shown.is_busy = true;
     hand.submitted(SubmitAnswer::Uncertain, 500);
     hand.run(hand.wall() + Millis::from_mins(5), 3);
+    // The instance goes on to name it.
+    hand.shown.service_task = Some("t2");
     hand.shown.tasks.insert(sent_to(&hand), vec![theirs(TaskStatus::Failed)]);
     hand.shown.is_busy = false;
     hand.run(hand.wall() + HOUR, 3);
     assert_eq!(hand.submits.len(), 3, "nothing of ours was ever there");
+    hand.expect_sound();
+}
+
+/// Nothing was there while it was looked at; when the next attempt is prepared, the instance names
+/// an upgrade that is over.
+#[test]
+fn an_upgrade_that_shows_after_clean_looks_is_never_followed_by_another() {
+    let mut hand = Hand::new(|_| {});
+    hand.run(WINDOW + HOUR, 1);
+    hand.submitted(SubmitAnswer::Uncertain, 500);
+    hand.run_while(WINDOW + HOUR, |hand| !hand.has(|fact| matches!(fact, Fact::NotApplied { .. })));
+    hand.shown.service_task = Some("t1");
+    hand.run(WINDOW + HOUR, 2);
+    assert_eq!(hand.submits.len(), 1);
+    assert_eq!(hand.row().state, TargetState::Pending);
+    assert!(hand.row().needs_operator.is_some());
     hand.expect_sound();
 }

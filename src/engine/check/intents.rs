@@ -31,6 +31,7 @@ impl Checker {
         self.check_wave(event, &target);
         self.check_budget(event, &target);
         self.check_fit(event, &target, body, versions);
+        self.check_no_late_task(event, &target);
         self.take(Quota::Starts, &target.project, event.seq);
         self.begin_attempt(event, &target, attempt, step);
         self.check_caps(event, &target);

@@ -80,9 +80,25 @@ impl Checker {
         (all && is_sender(&facts.attempt.as_ref()?.sent_with)).then(|| own.clone())
     }
 
-    /// What a row newly takes for known must have been shown, and be older than what is sought.
+    /// The instance names no upgrade that may stem from an attempt of this round which looks had
+    /// settled.
+    pub(super) fn check_no_late_task(&mut self, event: &Event, target: &TargetId) {
+        let sought = self.targets.get(target).and_then(|facts| facts.sought.as_ref());
+        let shown = self.instance(&target.project, &target.instance);
+        let shown = shown.and_then(|facts| facts.shown.as_ref());
+        let named = shown.and_then(|seen| seen.what.service_task_id.as_ref());
+        let late = sought.zip(named).filter(|(sought, id)| !sought.known_tasks.contains(id));
+        if let Some((_, id)) = late {
+            let detail = format!("{target}: task {id} came after the looks, and may be ours");
+            self.violate(Rule::S3, event.seq, detail);
+        }
+    }
+
+    /// What a row newly takes for known must have been shown, and be older than what is
+    /// sought, or another user's.
     pub(super) fn check_known(&mut self, row: &AttemptRow) {
         let target = &row.id.target;
+        let own_user = self.own_user_of(target);
         let shown = self.instance(&target.project, &target.instance);
         let shown = shown.and_then(|facts| facts.tasks.as_ref()).map(|seen| seen.what.clone());
         let Some(facts) = self.targets.get_mut(target) else { return };
@@ -95,16 +111,18 @@ impl Checker {
         let new = row.known_tasks.iter().filter(|id| !before.known_tasks.contains(id));
         let new: Vec<TaskId> = new.cloned().collect();
         let since = facts.sought.as_ref().map_or(before.cloud_intent_at, |sought| sought.since);
-        let is_old = |id: &TaskId| {
+        let is_settled = |id: &TaskId| {
             let task = shown.iter().flatten().find(|task| task.id == *id);
-            task.is_some_and(|task| task.created_at.is_some_and(|at| at < since))
+            task.is_some_and(|task| {
+                task.created_at.is_some_and(|at| at < since) || is_anothers(task, own_user.as_ref())
+            })
         };
-        let young: Vec<TaskId> = new.iter().filter(|id| !is_old(id)).cloned().collect();
+        let young: Vec<TaskId> = new.iter().filter(|id| !is_settled(id)).cloned().collect();
         if let Some(sought) = &mut facts.sought {
             sought.known_tasks.extend(new);
         }
         for id in young {
-            let detail = format!("{target}: task {id} is taken for known, and is not older");
+            let detail = format!("{target}: task {id} is taken for known, and may be ours");
             self.violate(Rule::S3, self.last_seq, detail);
         }
     }
@@ -126,11 +144,11 @@ impl TargetFacts {
 /// A task that was not there before the first uncertain attempt, and that is not another user's.
 /// What it is called proves nothing.
 pub(super) fn could_be_ours(task: &Task, sought: &Sought, own_user: Option<&Arc<str>>) -> bool {
-    let is_other_user = match (own_user, &task.user_id) {
-        (Some(own), Some(user)) => own != user,
-        _ => false,
-    };
     !sought.known_tasks.contains(&task.id)
-        && !is_other_user
+        && !is_anothers(task, own_user)
         && task.created_at.is_none_or(|at| at >= sought.since)
+}
+
+fn is_anothers(task: &Task, own_user: Option<&Arc<str>>) -> bool {
+    own_user.zip(task.user_id.as_ref()).is_some_and(|(own, user)| own != user)
 }
