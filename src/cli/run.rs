@@ -33,8 +33,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         globals::LogFormat::Human => LogFormat::Human,
         globals::LogFormat::Json => LogFormat::Json,
     };
-    let loaded = config::load(&context.globals.config, &ProcessEnvironment)
+    let mut loaded = config::load(&context.globals.config, &ProcessEnvironment)
         .map_err(Failure::configuration)?;
+    if let Some(socket) = &context.globals.socket {
+        loaded.config.api.socket.clone_from(socket);
+    }
     logging::start(format).map_err(|error| {
         Failure::new(Exit::InputOutput, "cannot start the log's thread").because(&error)
     })?;

@@ -16,6 +16,7 @@ mod housekeeping;
 pub mod logging;
 pub mod narrate;
 mod sender;
+mod shadow;
 pub mod signals;
 mod status_line;
 mod systemd;
@@ -222,9 +223,11 @@ fn assemble(options: Options, clock: Clock, interiors: Interiors) -> Daemon {
     };
     let verification = Verification::new(&config.store.path, check.stop.child_token());
     let sender = Sender::new(interiors.cloud, check, answers_in);
+    let shadow = shadow::shadow(&config.settings, options.starts);
     let turning = Loop {
         engine: interiors.engine,
         zone: config.time_zone,
+        shadow,
         settings: Arc::new(effective_settings(config.settings, options.starts)),
         clock,
         verification: verification.clone(),

@@ -95,6 +95,8 @@ pub(super) struct Loop {
     pub settings: Arc<Settings>,
     /// Of times in the log's sentences.
     pub zone: TimeZone,
+    /// Why nothing is started here at all, or in some projects.
+    pub shadow: Option<String>,
     pub clock: Clock,
     pub intake: Intake,
     pub outlets: Outlets,
@@ -160,6 +162,9 @@ impl Loop {
         self.step(Input::Settings(Arc::clone(&self.settings)));
         self.step(Input::Restarted);
         self.look_for_freeze_file();
+        if let Some(shadow) = &self.shadow {
+            info!("nothing starts: {shadow}");
+        }
         self.state.has_begun = self.state.backlog.is_empty();
         failpoint::hit(Point::RestoreEnds);
     }
@@ -233,13 +238,19 @@ impl Loop {
     fn asked(&mut self, question: Question) {
         let now = self.clock.steady();
         match question {
-            Question::Status(asker) => answer(asker, self.engine.status(now)),
+            Question::Status(asker) => answer(asker, self.shaded(self.engine.status(now))),
             Question::Plan(asker) => answer(asker, self.engine.plan(now)),
             Question::Why(target, asker) => answer(asker, self.engine.why(&target, now)),
             Question::Called(text, asker) => answer(asker, self.engine.called(&text)),
             Question::Names(targets, asker) => answer(asker, self.engine.named(targets)),
             Question::Order(order, asker) => self.ordered(order, asker),
         }
+    }
+
+    /// The engine's answer, with what this process adds to it.
+    fn shaded(&self, mut status: Status) -> Status {
+        status.doubts.extend(self.shadow.clone());
+        status
     }
 
     fn ordered(&mut self, order: Order, asker: oneshot::Sender<Reply>) {
@@ -326,7 +337,7 @@ impl Loop {
             None => {}
         }
         self.look_for_freeze_file();
-        let status = self.engine.overview(now);
+        let status = self.shaded(self.engine.overview(now));
         let line = status_line(&status, &self.settings);
         if line != self.state.status_line && self.state.stop_by.is_none() {
             self.outlets.notifier.status(line.clone());

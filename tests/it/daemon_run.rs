@@ -49,9 +49,39 @@ async fn a_shadow_does_everything_but_the_upgrade() {
     // What would start at once without the switch has been looked at and has a reason to wait.
     let (status, plan) = site.ask("GET", "/v1/plan", "").await;
     assert_eq!((status, plan["campaigns"][0]["targets"].as_array().unwrap().len()), (200, 3));
+    let (status, answer) = site.ask("GET", "/v1/status", "").await;
+    let shadow = "shadow mode: the daemon runs with --no-starts";
+    assert_eq!((status, &answer["doubts"]), (200, &json!([shadow])), "whatever waits first");
     let said = daemon.stop().await;
+    assert!(said.iter().any(|line| message(line) == format!("nothing starts: {shadow}")));
     assert_eq!(site.upgrades().len(), 0);
     site.judge(&said).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_in_shadow_is_named_by_status() {
+    let site = Site::new(Wishes::default()).await;
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let text = text.replace("region = ", "starts = \"off\"\nregion = ");
+    std::fs::write(site.config(), text).unwrap();
+    let daemon = site.run().await;
+    let (code, text) = site.refit(&["status"]).await;
+    assert_eq!(code, 0, "{text}");
+    let line = "nothing starts: in project fleet: shadow mode, by starts = \"off\"";
+    assert!(text.contains(line), "{text}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_listens_on_the_socket_that_its_command_line_names() {
+    let site = Site::new(Wishes::default()).await;
+    let socket = site.path("other.sock").display().to_string();
+    let daemon = site.run_with(|command| command.args(["--socket", &socket])).await;
+    let (code, text) = site.refit(&["status", "--socket", &socket]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("no daemon"), "{text}");
+    assert!(!site.path("refit.sock").exists());
+    daemon.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
