@@ -8,7 +8,9 @@ use std::fmt::Write;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use crate::config::{self, Colour, Config, Findings, Loaded, ProcessEnvironment, Severity};
+use crate::config::{
+    self, Colour, Config, FINDINGS_MAX, Findings, Loaded, ProcessEnvironment, Severity,
+};
 use crate::exit::Exit;
 use crate::model::calendar::{Calendar, LONG_AGO};
 use crate::model::policy::{CampaignPolicy, Start, Wave, WaveSize};
@@ -71,7 +73,9 @@ fn invalid(findings: &Findings, context: &Context) -> Result<Exit, Failure> {
         0 => String::new(),
         some => format!(" and {}", plural(some, "warning")),
     };
-    context.output.say(&format!("\n{file}: {}{warnings}", plural(errors, "error")));
+    let more =
+        if errors < FINDINGS_MAX { "" } else { "; where there are more, they are not shown" };
+    context.output.say(&format!("\n{file}: {}{warnings}{more}", plural(errors, "error")));
     Ok(exit)
 }
 

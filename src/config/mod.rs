@@ -44,6 +44,7 @@ use crate::model::{CredentialName, ProjectName, Settings};
 pub use effective::{EffectiveKey, Origin, Setting};
 pub use environment::{Environment, FileContent, ProcessEnvironment};
 pub use finding::{Excerpt, Finding, Findings, Position, Severity, Subject};
+pub use notes::FINDINGS_MAX;
 pub use render::Colour;
 
 use notes::Notes;

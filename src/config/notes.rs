@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::source::Source;
 
 /// Findings of one severity that are kept; a file wrong in more places is no configuration.
-const FINDINGS_MAX: usize = 200;
+pub const FINDINGS_MAX: usize = 200;
 
 /// Collects what the reading of one file brings to light.
 pub struct Notes<'a> {

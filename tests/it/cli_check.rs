@@ -97,3 +97,18 @@ fn a_command_that_needs_the_file_shows_all_its_findings() {
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn more_findings_than_are_shown_are_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("refit.toml");
+    let told = |count: usize| {
+        std::fs::write(&file, (0..count).map(|key| format!("x{key} = 1\n")).collect::<String>())
+            .unwrap();
+        refit(&format!("check --config {}", file.display())).said()
+    };
+    assert!(
+        told(300).contains("200 errors and 1 warning; where there are more, they are not shown")
+    );
+    assert!(!told(100).contains("not shown"));
+}
