@@ -4,13 +4,15 @@
 //! instant is RFC 3339 in UTC and the key of a duration ends in `_ms`. Shapes are stable: keys get
 //! added, never renamed or removed.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::engine::view::{CampaignPlan, PlanVerdict, PlannedTarget};
 use crate::engine::{Event, Plan, Status};
-use crate::model::Wall;
 use crate::model::calendar::LONG_AGO;
+use crate::model::{CampaignName, Wall};
 
 use super::target;
 
@@ -99,13 +101,14 @@ pub fn event(event: &Event) -> Value {
 }
 
 /// `refit plan`: per campaign every target with its `verdict` as a word and what belongs to it.
-pub fn plan(plan: &Plan) -> Value {
+pub fn plan(plan: &Plan, approvals: &BTreeSet<CampaignName>) -> Value {
     let campaigns = plan.campaigns.iter().map(|campaign| {
         let targets = campaign.targets.iter().map(|target| planned(campaign, target));
         json!({
             "name": campaign.name,
             "digest": campaign.digest,
             "complete": campaign.complete,
+            "awaits_approval": approvals.contains(&campaign.name),
             "selection_empty": campaign.selection_empty,
             "waves": campaign.waves,
             "targets": targets.collect::<Vec<_>>(),
@@ -252,7 +255,7 @@ mod tests {
             waves: vec!["all".into()],
             targets: vec![target],
         };
-        let value = plan(&Plan { at: INSTANT, campaigns: vec![campaign] });
+        let value = plan(&Plan { at: INSTANT, campaigns: vec![campaign] }, &BTreeSet::new());
         let target = &value["campaigns"][0]["targets"][0];
         assert_eq!((&target["verdict"], &target["wave"]), (&"blocked".into(), &"all".into()));
         assert_eq!(target["hold"]["since"], INSTANT.rfc3339());

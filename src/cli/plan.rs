@@ -10,10 +10,11 @@ use std::fmt::Write;
 use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
+use crate::engine::hold::shell_word;
 use crate::engine::view::{CampaignPlan, CampaignStatus, IntervalView, PlanVerdict, PlannedTarget};
-use crate::engine::{Hold, HoldKind, Plan, Status};
+use crate::engine::{CampaignState, Hold, HoldKind, Plan, Status};
 use crate::exit::Exit;
-use crate::model::{ProjectName, Wall};
+use crate::model::{CampaignName, ProjectName, Wall};
 
 use super::failure::Failure;
 use super::moment::Clock;
@@ -34,20 +35,21 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     context.block_on(async {
         let mut stopped = None;
-        let mut plan = match Socket::open(&context.site) {
+        let (mut plan, status) = match Socket::open(&context.site) {
             Ok(socket) => {
                 // Asked first: it is quick, so that a daemon that hangs is soon known to.
                 let status = socket.get("/v1/status").await?;
                 stopped = stopped_credential(&status, args.campaign.as_deref(), context);
-                socket.get_within(IN_A_WHILE, "/v1/plan").await?
+                (socket.get_within(IN_A_WHILE, "/v1/plan").await?, status)
             }
             Err(none @ NoDaemon::Forbidden(..)) => return Err(none.into_failure(&context.site)),
             Err(NoDaemon::Absent(..)) => planning::plan(args.campaign.as_deref(), context).await?,
         };
+        let approvals = awaited(&status);
         select(&mut plan, args.campaign.as_deref())?;
         match context.output.is_json() {
-            true => context.output.json(&json::plan(&plan))?,
-            false => context.output.data(&to_human(&plan, context))?,
+            true => context.output.json(&json::plan(&plan, &approvals))?,
+            false => context.output.data(&to_human(&plan, &approvals, context))?,
         }
         if let Some(failure) = stopped {
             return Err(failure);
@@ -82,6 +84,13 @@ fn stopped_credential(
     })
 }
 
+/// The campaigns whose plan somebody has to approve before anything starts: no hold of their
+/// targets, since the plan is what gets approved.
+fn awaited(status: &Status) -> BTreeSet<CampaignName> {
+    let awaiting = |one: &&CampaignStatus| one.state == Some(CampaignState::AwaitingApproval);
+    status.campaigns.iter().filter(awaiting).map(|one| one.name.clone()).collect()
+}
+
 fn select(plan: &mut Plan, campaign: Option<&str>) -> Result<(), Failure> {
     let Some(wanted) = campaign else { return Ok(()) };
     let known: Vec<&str> = plan.campaigns.iter().map(|one| one.name.as_str()).collect();
@@ -92,44 +101,57 @@ fn select(plan: &mut Plan, campaign: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn to_human(plan: &Plan, context: &Context) -> String {
+fn to_human(plan: &Plan, approvals: &BTreeSet<CampaignName>, context: &Context) -> String {
     let mut text = String::new();
     for (index, campaign) in plan.campaigns.iter().enumerate() {
         if index > 0 {
             text.push('\n');
         }
-        self::campaign(&mut text, campaign, plan.at, context);
+        text.push_str(&self::campaign(campaign, plan.at, approvals, context));
     }
     text
 }
 
-fn campaign(text: &mut String, campaign: &CampaignPlan, now: Wall, context: &Context) {
+fn campaign(
+    campaign: &CampaignPlan,
+    now: Wall,
+    approvals: &BTreeSet<CampaignName>,
+    context: &Context,
+) -> String {
+    let mut text = String::new();
     let name = escape::line(campaign.name.as_str());
     if campaign.selection_empty {
-        line(text, &format!("campaign {name}: selects no instance"));
+        line(&mut text, &format!("campaign {name}: selects no instance"));
         let next = "refit check --effective, and compare select with the instances' names";
-        line(text, &format!("  next: {}", context.output.completed(next)));
-        return;
+        line(&mut text, &format!("  next: {}", context.output.completed(next)));
+        return text;
     }
     let totals = match campaign.targets.is_empty() {
         true => "no instance is known yet".to_owned(),
         false => totals(campaign),
     };
-    line(text, &format!("campaign {name}: {totals}"));
+    line(&mut text, &format!("campaign {name}: {totals}"));
     if !campaign.complete {
-        line(text, "  not complete: the fleet is still being read; ask again");
+        line(&mut text, "  not complete: the fleet is still being read; ask again");
     }
     let clock = context.site.clock.for_all(instants(campaign));
     for wave in waves(campaign, now, &clock) {
-        line(text, &format!("  {wave}"));
+        line(&mut text, &format!("  {wave}"));
     }
     if !campaign.digest.is_empty() {
-        line(text, &format!("  digest {}", campaign.digest));
+        line(&mut text, &format!("  digest {}", campaign.digest));
+    }
+    if approvals.contains(&campaign.name) {
+        let name = shell_word(campaign.name.as_str());
+        let next = format!("refit approve {name} --digest {}", campaign.digest);
+        line(&mut text, "  nothing starts before it is approved");
+        line(&mut text, &format!("  next: {}", context.output.completed(&next)));
     }
     let common = Common::of(campaign);
     text.push_str(&common.lines(&context.output));
     text.push_str(&upgrades(campaign, &common, now, &clock, &context.output));
     text.push_str(&left_out(campaign, now, &clock, &context.output));
+    text
 }
 
 /// Every instant that the plan of this campaign shows.
@@ -372,6 +394,10 @@ mod tests {
     }
 
     fn shown(targets: Vec<PlannedTarget>) -> String {
+        shown_with(targets, &BTreeSet::new())
+    }
+
+    fn shown_with(targets: Vec<PlannedTarget>, approvals: &BTreeSet<CampaignName>) -> String {
         let cli = Cli::try_parse_from(["refit", "plan", "--utc"]).unwrap();
         let campaign = CampaignPlan {
             name: "weekly".into(),
@@ -382,7 +408,7 @@ mod tests {
             targets,
         };
         let plan = Plan { at: Wall(0), campaigns: vec![campaign] };
-        to_human(&plan, &Context::new(cli.globals))
+        to_human(&plan, approvals, &Context::new(cli.globals))
     }
 
     fn upgrade() -> PlanVerdict {
@@ -394,6 +420,14 @@ mod tests {
             windows: vec!["night".into()],
         };
         PlanVerdict::Upgrade { engine: Some("6.0.1".into()), proxy: None, interval: Some(interval) }
+    }
+
+    #[test]
+    fn a_plan_that_waits_for_approval_says_so_and_with_which_command() {
+        let approvals = BTreeSet::from(["weekly".into()]);
+        let plan = shown_with(vec![target("a", upgrade())], &approvals);
+        assert!(plan.contains("  next: refit approve weekly --digest d1\n"), "{plan}");
+        assert!(!shown(vec![target("a", upgrade())]).contains("approve"));
     }
 
     #[test]
@@ -447,7 +481,8 @@ mod tests {
             waves: Vec::new(),
             targets: Vec::new(),
         };
-        let text = to_human(&Plan { at: Wall(0), campaigns: vec![empty] }, &context);
+        let text =
+            to_human(&Plan { at: Wall(0), campaigns: vec![empty] }, &BTreeSet::new(), &context);
         assert_eq!(
             text,
             "campaign weekly: no instance is known yet\n  \

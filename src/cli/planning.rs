@@ -29,11 +29,11 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// request with its retries.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Makes the plan of every campaign, or of one.
+/// Makes the plan of every campaign, or of one, with the status that belongs to it.
 ///
 /// # Errors
 /// The configuration, a credential, the store or the cloud stands in the way.
-pub async fn plan(campaign: Option<&str>, context: &Context) -> Result<Plan, Failure> {
+pub async fn plan(campaign: Option<&str>, context: &Context) -> Result<(Plan, Status), Failure> {
     let loaded = config::load(&context.globals.config, &ProcessEnvironment)
         .map_err(Failure::configuration)?;
     if let Some(name) = campaign {
@@ -75,7 +75,7 @@ async fn complete(
     handle: &Handle,
     campaign: Option<&str>,
     context: &Context,
-) -> Result<Plan, Failure> {
+) -> Result<(Plan, Status), Failure> {
     let mut shown = Progress::new();
     let mut known = (0, 0, 0);
     let mut since = Instant::now();
@@ -85,7 +85,7 @@ async fn complete(
         let campaigns: Vec<&CampaignPlan> = plan.campaigns.iter().filter(wanted).collect();
         if !campaigns.is_empty() && campaigns.iter().all(|one| one.complete) {
             shown.end();
-            return Ok(plan);
+            return Ok((plan, handle.status().await.map_err(no_answer)?));
         }
         let status = handle.status().await.map_err(no_answer)?;
         if let Some(failure) = status.projects.iter().find_map(stopped) {

@@ -355,3 +355,20 @@ async fn a_store_of_a_newer_version_is_exit_76() {
         assert_eq!(ran.exit, 76, "{command:?}: {ran:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_the_approval_that_it_waits_for_with_and_without_a_daemon() {
+    let campaign = "start = \"approve\"\n";
+    let site = Site::new(Wishes { campaign, ..Wishes::default() }).await;
+    let alone = refit(&site, &["plan"]).await;
+    let digest = json(&site, &["plan"]).await["campaigns"][0]["digest"].clone();
+    let daemon = site.run().await;
+    let asked = refit(&site, &["plan"]).await;
+    let next = format!("weekly --digest {}\n", digest.as_str().unwrap());
+    for plan in [alone, asked] {
+        assert!(plan.stdout.contains("nothing starts before it is approved\n"), "{plan:?}");
+        assert!(plan.stdout.contains(&next), "{plan:?}");
+    }
+    assert_eq!(json(&site, &["plan"]).await["campaigns"][0]["awaits_approval"], true);
+    daemon.stop().await;
+}
