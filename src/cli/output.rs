@@ -169,9 +169,17 @@ pub fn align_numbers(table: &mut Table, columns: &[usize]) {
 /// A cell that is wider than this may be broken after all.
 const WHOLE_WIDTH: u16 = 36;
 
+/// No column gets narrower than this: a table that is wider than its terminal reads better with
+/// its lines wrapped than with letters one below the other.
+const BROKEN_WIDTH: u16 = 14;
+
 /// Keeps columns whole that would mean nothing in pieces: times, names, states.
 pub fn keep_whole(table: &mut Table, columns: &[usize]) {
     let widths = table.column_max_content_widths();
+    for (column, width) in table.column_iter_mut().zip(&widths) {
+        let padded = (*width).min(BROKEN_WIDTH).saturating_add(2);
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(padded)));
+    }
     for index in columns {
         if let (Some(column), Some(width)) = (table.column_mut(*index), widths.get(*index)) {
             let padded = (*width).min(WHOLE_WIDTH).saturating_add(2);
@@ -213,6 +221,16 @@ mod tests {
         );
         let long = "x".repeat(50);
         assert_eq!(entry("waits", &long, 40), format!("  waits     {long}\n"));
+    }
+
+    #[test]
+    fn a_table_that_fits_no_terminal_is_wide_rather_than_broken_into_letters() {
+        let output =
+            Output { format: Format::Human, width: Some(NARROWEST), typed: Typed::default() };
+        let mut table = output.table(&["INSTANCE", "PROJECT", "VERDICT"]);
+        table.add_row(["a-cache-with-a-name", "a-project-of-some-length", "from now"]);
+        keep_whole(&mut table, &[0, 1]);
+        assert_eq!(render(&table).lines().count(), 2, "{}", render(&table));
     }
 
     #[test]

@@ -275,7 +275,7 @@ fn upgrades(
             output::cell(runs(&target.verdict)),
             Cell::new(match &target.verdict {
                 PlanVerdict::Blocked { hold, .. } if common.has(hold) => {
-                    format!("blocked, else {}", start(&target.verdict, now, clock))
+                    format!("blocked, else {}", when(&target.verdict, now, clock))
                 }
                 verdict => self::verdict(verdict, now, clock),
             }),
@@ -349,8 +349,15 @@ fn interval(verdict: &PlanVerdict) -> Option<Option<&IntervalView>> {
 
 fn start(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
     match interval(verdict).flatten() {
-        Some(interval) if interval.open <= now => "from now".to_owned(),
-        Some(interval) => format!("from {}", clock.show_date(interval.open)),
+        Some(_) => format!("from {}", when(verdict, now, clock)),
+        None => when(verdict, now, clock),
+    }
+}
+
+fn when(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
+    match interval(verdict).flatten() {
+        Some(interval) if interval.open <= now => "now".to_owned(),
+        Some(interval) => clock.show_date(interval.open),
         None => "never: no window".to_owned(),
     }
 }
@@ -465,7 +472,7 @@ mod tests {
         assert!(text.contains("blocked: 3 targets by frozen: the audit"), "{text}");
         assert!(text.contains("next: refit unfreeze --all"), "{text}");
         assert!(text.contains("wave canary: 4 in sg"), "{text}");
-        let rows = "canary  6.0.1  blocked, else from 1970-01-01 01:00 UTC";
+        let rows = "canary  6.0.1  blocked, else 1970-01-01 01:00 UTC";
         assert_eq!(text.matches(rows).count(), 3, "{text}");
         assert!(text.contains("blocked: frozen: one's own; else from 1970-01-01"), "{text}");
     }
