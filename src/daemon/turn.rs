@@ -29,6 +29,7 @@ use super::freeze_file::FreezePlaces;
 use super::handle::{Beat, Health, Phase, Question};
 use super::housekeeping::{Chore, Verification};
 use super::sender::{Answer, Sender};
+use super::shadow::shade;
 use super::status_line::status_line;
 use super::systemd::Notifier;
 use super::{DaemonError, Ended, evidence, narrate};
@@ -240,7 +241,10 @@ impl Loop {
         match question {
             Question::Status(asker) => answer(asker, self.shaded(self.engine.status(now))),
             Question::Plan(asker) => answer(asker, self.engine.plan(now)),
-            Question::Why(target, asker) => answer(asker, self.engine.why(&target, now)),
+            Question::Why(target, asker) => {
+                let why = self.engine.why(&target, now);
+                answer(asker, why.map(|why| shade(why, &self.settings)));
+            }
             Question::Called(text, asker) => answer(asker, self.engine.called(&text)),
             Question::Names(targets, asker) => answer(asker, self.engine.named(targets)),
             Question::Order(order, asker) => self.ordered(order, asker),

@@ -73,6 +73,33 @@ async fn a_project_in_shadow_is_named_by_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_promises_no_start_at_the_next_opening() {
+    let site = Site::new(Wishes::default()).await;
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let tomorrow = jiff::Timestamp::now() + jiff::Span::new().hours(24);
+    let at = tomorrow.strftime("at = %FT%T").to_string();
+    let text = text.replace("cron = \"* * * * *\"", &at);
+    std::fs::write(site.config(), text).unwrap();
+    let mut earliest = Vec::new();
+    for arguments in [&[][..], &["--no-starts"]] {
+        let mut daemon = site.run_with(|command| command.args(arguments)).await;
+        if arguments.is_empty() {
+            daemon.says("planned 3 targets").await;
+        }
+        let (status, plan) = site.ask("GET", "/v1/plan", "").await;
+        assert_eq!(status, 200);
+        let instance = plan["campaigns"][0]["targets"][0]["instance"].as_str().unwrap();
+        let (_, why) = site.ask("GET", &format!("/v1/why/weekly/fleet/{instance}"), "").await;
+        assert_eq!(why["hold"]["kind"], "outside_window", "{why}");
+        earliest.push((why["hold"]["earliest"].is_null(), why["hold"]["detail"].clone()));
+        daemon.stop().await;
+    }
+    let shadow = "no window is open; and then shadow mode";
+    let open = "no window is open";
+    assert_eq!(earliest, [(false, json!(open)), (true, json!(shadow))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_listens_on_the_socket_that_its_command_line_names() {
     let site = Site::new(Wishes::default()).await;
     let socket = site.path("other.sock").display().to_string();
