@@ -4,7 +4,10 @@ use jiff::tz::TimeZone;
 
 use crate::engine::Status;
 use crate::engine::view::IntervalView;
-use crate::model::{Settings, Wall};
+use crate::model::{Millis, Settings, Wall};
+
+/// From here on a time of day does not say which day is meant.
+const DAY: Millis = Millis::from_hours(24);
 
 /// Doubts first, then the window that is open or opens next, with the progress of what is planned.
 pub(super) fn status_line(status: &Status, settings: &Settings) -> String {
@@ -27,7 +30,9 @@ pub(super) fn status_line(status: &Status, settings: &Settings) -> String {
     }
     parts.push(progress(status));
     if let Some((one, last_start)) = interval.filter(|_| is_open).and_then(with_last_start) {
-        parts.push(format!("cutoff {}", local(last_start, &zone(one, settings), "%H:%M")));
+        let is_near = last_start - status.at < DAY;
+        let format = if is_near { "%H:%M" } else { "%F %H:%M" };
+        parts.push(format!("cutoff {}", local(last_start, &zone(one, settings), format)));
     }
     parts.join(", ")
 }
@@ -67,7 +72,6 @@ mod tests {
     use super::*;
     use crate::engine::view::CampaignStatus;
     use crate::engine::{CampaignState, TargetState};
-    use crate::model::Millis;
     use crate::model::calendar::LONG_AGO;
 
     const OPEN: Wall = Wall(1_769_903_999_000);
@@ -107,6 +111,15 @@ mod tests {
     fn an_open_window_shows_progress_and_cutoff() {
         let line = status_line(&status(OPEN), &Settings::default());
         assert_eq!(line, "weekend-night open, 14/120 done, cutoff 03:00");
+    }
+
+    #[test]
+    fn a_cutoff_of_another_day_is_shown_with_its_date() {
+        let mut status = status(OPEN);
+        let interval = status.campaigns[0].intervals.values_mut().find_map(Option::as_mut);
+        interval.expect("it is open").last_start = Some(OPEN + Millis::from_hours(24));
+        let line = status_line(&status, &Settings::default());
+        assert_eq!(line, "weekend-night open, 14/120 done, cutoff 2026-02-01 23:59");
     }
 
     #[test]
