@@ -300,7 +300,8 @@ impl Engine {
             return Hold { since: detail.wave_ended_at, earliest: detail.bake_until, ..built };
         }
         let left = campaign.waves[detail.wave as usize].open;
-        Hold::new(kind, format!("wave {own} waits for {left} targets of wave {open}"))
+        let targets = if left == 1 { "target" } else { "targets" };
+        Hold::new(kind, format!("wave {own} waits for {left} {targets} of wave {open}"))
             .since(row.entered_at)
     }
 

@@ -6,6 +6,7 @@ use crate::model::TargetId;
 
 use super::Engine;
 use super::event::Fact;
+use super::hold::target_command;
 use super::index::TargetIx;
 use super::order::{Refusal, Verdict};
 use super::orders::{Answer, Refused, changed, not_now, unchanged, unknown};
@@ -60,7 +61,7 @@ impl Engine {
             target.preparing = super::tables::Preparing::No;
         });
         self.record_target(ix, Fact::Held);
-        changed(format!("{who} is held until refit release"))
+        changed(format!("{who} is held until {}", target_command("release", id)))
     }
 
     pub(super) fn order_release(&mut self, id: &TargetId) -> Answer {

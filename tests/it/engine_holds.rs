@@ -1,6 +1,6 @@
 //! What stands in the way, as one target and as a whole campaign tell it.
 
-use refit::engine::order::{Command, Order, ResumeScope};
+use refit::engine::order::{Command, Order, Reply, ResumeScope};
 use refit::engine::view::{CampaignStatus, HoldCount};
 use refit::engine::{Fact, Hold, HoldKind, Scope};
 use refit::model::Millis;
@@ -64,13 +64,18 @@ fn without_a_shared_reason_the_commonest_comes_first_with_counts() {
     let mut scene = frozen_in_window(5);
     let held = Command::Hold { target: scene.target("cache-4") };
     order(&mut scene, held, None);
+    let release = format!("refit release {}", scene.target("cache-4"));
+    let reply = scene.host.replies().last();
+    assert!(
+        matches!(reply, Some(Reply::Done { message, .. }) if message.ends_with(&release)),
+        "{reply:?}"
+    );
     order(&mut scene, Command::Unfreeze { scope: Scope::All }, None);
     scene.run_to(|fact| matches!(fact, Fact::Accepted { .. }));
     let status = status(&scene);
     assert_eq!(counts(&status), [(HoldKind::MaxInFlight, 3), (HoldKind::Held, 1)]);
     assert_eq!(status.hold.map(|hold| hold.kind), Some(HoldKind::MaxInFlight));
     let held = hold(&scene, "cache-4");
-    let release = format!("refit release {}", scene.target("cache-4"));
     assert_eq!(held.next_command, Some(release));
 }
 
@@ -117,7 +122,7 @@ fn a_shut_wave_is_told_before_a_spent_budget_and_since_when() {
     let status = status(&scene);
     assert_eq!(counts(&status), [(HoldKind::WaveNotOpen, 2), (HoldKind::BudgetTripped, 1)]);
     let hold = status.hold.expect("they wait");
-    assert_eq!(hold.detail, "wave rest waits for 1 targets of wave canary");
+    assert_eq!(hold.detail, "wave rest waits for 1 target of wave canary");
     assert!(hold.since.is_some());
 }
 
