@@ -6,8 +6,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use crate::api::EventsAnswer;
-use crate::daemon::narrate;
-use crate::engine::{Event, Fact};
+use crate::engine::{Event, Fact, narrate};
 use crate::exit::Exit;
 use crate::model::{TargetId, closest};
 use crate::store::{EVENTS_LIMIT, EventFilter, EventOrder};

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, ClockGuard, ClockNews};
 use crate::engine::input::{FreezeFile, StoreHealth};
+use crate::engine::narrate::seen;
 use crate::engine::order::Refusal;
 use crate::engine::{Gate, Input, Order, Reply, Request, Status};
 use crate::failpoint::{self, Point};
@@ -227,8 +228,8 @@ impl Loop {
             self.state.submits_out -= 1;
             if self.state.is_store_failing {
                 let task = evidence::task_of(&answered.answer).map(|task| task.as_str());
-                let seen = narrate::seen(&answered.note);
-                error!(attempt = attempt.to_string(), task, "{seen}: answer not stored yet");
+                let said = seen(&answered.note);
+                error!(attempt = attempt.to_string(), task, "{said}: answer not stored yet");
             }
         } else if let Input::SendRefused { .. } = &answer.input {
             self.state.submits_out -= 1;

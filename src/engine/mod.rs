@@ -8,6 +8,7 @@ pub mod check;
 pub mod event;
 pub mod hold;
 pub mod input;
+pub mod narrate;
 pub mod order;
 pub mod request;
 pub mod rows;

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::daemon::narrate;
 use crate::engine::rows::{AttemptOutcome, TargetRow};
-use crate::engine::{Event, Fact, TargetState};
+use crate::engine::{Event, Fact, TargetState, narrate};
 use crate::judge::{Evidence, Judgement, Verdict};
 use crate::model::{AttemptId, CampaignName, Millis, TargetId};
 use crate::sim::log::{LogLine, RequestLine};

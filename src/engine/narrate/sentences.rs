@@ -45,7 +45,12 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
             )
         }
         Fact::Conflict { count, not_before, note } => {
-            format!("{}: busy ({count}); looked at again {}", seen(note), times.time(*not_before))
+            let again = times.time(*not_before);
+            match (note.status, &note.message) {
+                // A look showed it: nothing was sent that could have been answered.
+                (None, Some(word)) => format!("busy ({word}, {count}); looked at again {again}"),
+                _ => format!("{}: busy ({count}); looked at again {again}", seen(note)),
+            }
         }
         Fact::ReportedCurrent { note } => format!("{}: said to be current; verifying", seen(note)),
         Fact::CredentialRefused { note } => format!("{}: credential refused", seen(note)),
@@ -94,7 +99,8 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
         // One campaign.
         Fact::Planned { digest, targets, waves } => {
             let names: Vec<_> = waves.iter().map(|(name, size)| format!("{name} {size}")).collect();
-            format!("planned {targets} targets ({}), digest {digest}", names.join(", "))
+            let targets = counted(*targets, "target");
+            format!("planned {targets} ({}), digest {digest}", names.join(", "))
         }
         Fact::SelectionEmpty => "selects no instance".into(),
         Fact::Started => "started".into(),
