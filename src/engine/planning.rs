@@ -301,6 +301,7 @@ impl Engine {
             read_failures: 0,
             look: None,
             verdict_read,
+            versions_own: false,
         });
         self.instances[instance.at()].targets.push(ix);
         self.campaigns[campaign.at()].targets.push(ix);

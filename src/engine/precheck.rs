@@ -42,6 +42,7 @@ impl Engine {
             target.row.detail.versions = Some(versions);
             target.row.detail.versions_at = Some(asked_at);
             target.verdict_read = true;
+            target.versions_own = true;
         });
         if let Some(reason) = verdict {
             return self.skip(ix, reason);

@@ -131,6 +131,7 @@ impl Engine {
             target.row.detail.versions = Some(shared);
             // As old as the first question of the look, at most.
             target.row.detail.versions_at = Some(begun_at);
+            target.versions_own = true;
             if let Some(flight) = &mut target.row.detail.flight {
                 flight.gone_looks = 0;
                 flight.is_upgrade_seen |= is_upgrading;

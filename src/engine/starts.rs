@@ -294,8 +294,9 @@ impl Engine {
     }
 
     fn has_fresh_versions(&self, ix: TargetIx) -> bool {
-        let versions_at = self.targets[ix.at()].row.detail.versions_at;
-        versions_at.is_some_and(|at| self.wall - at < VERSIONS_LAST)
+        let target = &self.targets[ix.at()];
+        let versions_at = target.row.detail.versions_at;
+        target.versions_own && versions_at.is_some_and(|at| self.wall - at < VERSIONS_LAST)
     }
 
     /// The last look was good: the target waits for its token. The look may have waited long for

@@ -37,6 +37,9 @@ pub(super) struct Target {
     pub(super) look: Option<Box<LookInProgress>>,
     /// Versions were read and leave something to do, or nothing is known yet.
     pub(super) verdict_read: bool,
+    /// This process read its versions. What another read may be of a store that has since been put
+    /// back to an older copy, and the upgrade that the copy does not know of is over.
+    pub(super) versions_own: bool,
 }
 
 /// How far the last checks before an intent have come.

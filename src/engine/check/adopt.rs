@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Checker;
-use super::facts::{AttemptFacts, Seen, TargetFacts};
+use super::facts::{AttemptFacts, OF_ANOTHER_PROCESS, Seen, TargetFacts};
 use super::ledger::as_listed;
 use crate::engine::rows::Rows;
 use crate::model::{Steady, Versions};
@@ -31,7 +31,8 @@ impl Checker {
             let facts = self.instance_mut(&row.id.project, &row.id.instance);
             if let (Some(versions), Some(at)) = (&row.detail.versions, row.detail.versions_at) {
                 let (at, what) = (Steady(at.0), Versions::clone(versions));
-                facts.versions = Some(Seen { asked_at: at, number: 0, seen_at: at, what });
+                let number = OF_ANOTHER_PROCESS;
+                facts.versions = Some(Seen { asked_at: at, number, seen_at: at, what });
             }
         }
         for row in &rows.projects {

@@ -263,6 +263,10 @@ pub(super) struct OpenRead {
     pub number: u64,
 }
 
+/// In place of the number of a read that this process did not ask: the store may be an older copy,
+/// and what it tells of an instance no longer so.
+pub(super) const OF_ANOTHER_PROCESS: u64 = 0;
+
 /// What an answer showed.
 #[derive(Debug, Clone)]
 pub(super) struct Seen<T> {

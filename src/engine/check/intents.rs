@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::AttemptFacts;
+use super::facts::{AttemptFacts, OF_ANOTHER_PROCESS};
 use super::{Checker, Rule};
 use crate::engine::Step;
 use crate::engine::event::{Event, Fact, Quota};
@@ -101,6 +101,9 @@ impl Checker {
             return Some(complaint);
         }
         let Some(versions) = &facts.versions else { return Some("no version answer".into()) };
+        if versions.number == OF_ANOTHER_PROCESS {
+            return Some("no version answer of this process".into());
+        }
         if now - versions.asked_at > VERSIONS_FOR {
             return Some(format!("its versions are {} old", now - versions.asked_at));
         }
@@ -226,6 +229,17 @@ mod tests {
         let mut scene = Scene::new();
         scene.precheck("a");
         scene.checker.restart(Millis::ZERO);
+        let step = scene.intent("a");
+        scene.give(Input::Tick, step);
+        scene.expect(Rule::S10);
+    }
+
+    #[test]
+    fn a_start_on_versions_that_another_process_read_breaks_s10() {
+        let mut scene = Scene::new();
+        scene.precheck("a");
+        scene.checker.restart(Millis::ZERO);
+        scene.show(instance("a"));
         let step = scene.intent("a");
         scene.give(Input::Tick, step);
         scene.expect(Rule::S10);

@@ -43,8 +43,8 @@ use crate::model::{
 
 use clock::Clock;
 use facts::{
-    CampaignFacts, CredentialFacts, InstanceFacts, OpenRead, ProcessFacts, ProjectFacts,
-    TargetFacts,
+    CampaignFacts, CredentialFacts, InstanceFacts, OF_ANOTHER_PROCESS, OpenRead, ProcessFacts,
+    ProjectFacts, TargetFacts,
 };
 
 /// So many violations are kept; one is already too many.
@@ -146,6 +146,9 @@ impl Checker {
         for facts in self.instances.values_mut() {
             facts.shown = None;
             facts.tasks = None;
+            if let Some(versions) = &mut facts.versions {
+                versions.number = OF_ANOTHER_PROCESS;
+            }
         }
         for attempt in self.targets.values_mut().filter_map(|facts| facts.attempt.as_mut()) {
             attempt.suspects.clear();
