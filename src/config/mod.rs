@@ -8,6 +8,7 @@
 mod campaigns;
 mod coverage;
 mod credentials;
+mod document;
 mod duration;
 pub mod effective;
 mod endpoint;
@@ -36,20 +37,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use toml::de::DeTable;
 
 use crate::model::access::{Endpoint, Secrets};
 use crate::model::{CredentialName, ProjectName, Settings};
 
+pub use document::Document;
 pub use effective::{EffectiveKey, Origin, Setting};
 pub use environment::{Environment, FileContent, ProcessEnvironment};
 pub use finding::{Excerpt, Finding, Findings, Position, Severity, Subject};
 pub use notes::FINDINGS_MAX;
 pub use render::Colour;
 
-use notes::Notes;
 use section::{Record, Section};
-use source::Source;
 
 pub use source::FILE_LIMIT;
 
@@ -106,50 +105,14 @@ pub struct ApiConfig {
 /// Every finding of the file, warnings included, if at least one is an error;
 /// [`Findings::exit`] is what the process should end with.
 pub fn load(path: &Path, environment: &dyn Environment) -> Result<Loaded, Findings> {
-    match Source::read(path, environment) {
-        Ok(source) => parse(path, &source, environment),
-        Err((source, problem)) => {
-            let notes = Notes::new(&source);
-            notes.report(String::new(), None, *problem);
-            Err(findings(path, notes.into_parts().0))
-        }
-    }
+    let document = Document::read(path, environment)?;
+    let table = document.table()?;
+    document.config(&table, environment)
 }
 
 /// Every key with its value and origin, in the order of the tables.
 pub fn effective(loaded: &Loaded) -> Vec<EffectiveKey> {
     loaded.effective.clone()
-}
-
-fn findings(path: &Path, list: Vec<Finding>) -> Findings {
-    Findings { file: path.to_owned(), list }
-}
-
-fn parse(path: &Path, source: &Source, environment: &dyn Environment) -> Result<Loaded, Findings> {
-    let notes = Notes::new(source);
-    let (document, errors) = DeTable::parse_recoverable(source.text());
-    for (span, problem) in syntax::problems(source.text(), &errors) {
-        notes.report(String::new(), span, problem);
-    }
-    // After a syntax error, what was meant is a guess, and so would every further finding be.
-    let config = if errors.is_empty() {
-        read(Section::root(&notes, document.get_ref()), &base(path), environment)
-    } else {
-        None
-    };
-    let (list, effective) = notes.into_parts();
-    let findings = findings(path, list);
-    if findings.has_errors() {
-        return Err(findings);
-    }
-    let config = config.expect("a table that cannot be read is reported as an error");
-    let config = Config { digest: effective::digest(&effective).into(), ..config };
-    Ok(Loaded { config, warnings: findings, effective })
-}
-
-/// The directory from which relative paths in the file count.
-fn base(path: &Path) -> PathBuf {
-    path.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// What every table's reader needs besides its table.
