@@ -1,6 +1,12 @@
 //! World and fault files: TOML to specifications, with errors that name file, line and column.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
 
 use super::world::{FaultProfile, WorldSpec};
 
@@ -32,7 +38,31 @@ impl FileError {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(text: &str, file: &str) -> Result<T, FileError> {
+/// What a value of a document says wrongly, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Bytes of the document.
+    pub span: Range<usize>,
+    pub message: String,
+}
+
+impl Misfit {
+    pub fn new(span: Range<usize>, message: impl Into<String>) -> Misfit {
+        Misfit { span, message: message.into() }
+    }
+}
+
+/// Reads one value of a larger document.
+///
+/// # Errors
+/// The first thing in it that does not fit.
+pub fn read_value<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> Result<T, Misfit> {
+    let whole = value.span();
+    T::deserialize(ValueDeserializer::from(value))
+        .map_err(|error| Misfit::new(error.span().unwrap_or(whole), error.message()))
+}
+
+fn read<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, FileError> {
     toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
         FileError::at(file, text, offset, error.message())
@@ -47,35 +77,52 @@ impl WorldSpec {
     /// names two things alike.
     pub fn from_toml(text: &str, file: &str) -> Result<WorldSpec, FileError> {
         let spec: WorldSpec = read(text, file)?;
+        spec.check(text)
+            .map_err(|misfit| FileError::at(file, text, misfit.span.start, misfit.message))?;
+        Ok(spec)
+    }
+
+    /// Reads a world that is one value of a larger document, whose text is given for places.
+    ///
+    /// # Errors
+    /// As those of a world file.
+    pub fn from_value(value: Spanned<DeValue<'_>>, text: &str) -> Result<WorldSpec, Misfit> {
+        let spec: WorldSpec = read_value(value)?;
+        spec.check(text)?;
+        Ok(spec)
+    }
+
+    /// No two things are named alike, and there are not too many.
+    fn check(&self, text: &str) -> Result<(), Misfit> {
         let mut count: usize = 0;
         let mut seen = BTreeSet::new();
-        for project in &spec.projects {
+        for project in &self.projects {
             for name in [&project.name, &project.id] {
                 if !seen.insert(name.clone()) {
-                    return Err(twice(text, file, name));
+                    return Err(twice(text, name));
                 }
             }
-            let mut names = BTreeSet::new();
+            let mut names: BTreeSet<&Arc<str>> = BTreeSet::new();
             for instance in &project.instances {
                 count = count.saturating_add(instance.count);
                 if instance.count > 1
                     && let Some(id) = &instance.id
                 {
                     let message = format!("{} instances cannot share one id", instance.count);
-                    return Err(FileError::at(file, text, mention(text, id, 0), message));
+                    return Err(Misfit::new(mention(text, id, 0), message));
                 }
                 for name in [Some(&instance.name), instance.id.as_ref()].into_iter().flatten() {
-                    if !names.insert(name.clone()) {
-                        return Err(twice(text, file, name));
+                    if !names.insert(name) {
+                        return Err(twice(text, name));
                     }
                 }
             }
         }
         if count > INSTANCES_MAX {
             let message = format!("{count} instances are more than {INSTANCES_MAX}");
-            return Err(FileError::at(file, text, 0, message));
+            return Err(Misfit::new(0..0, message));
         }
-        Ok(spec)
+        Ok(())
     }
 }
 
@@ -91,14 +138,15 @@ impl FaultProfile {
 }
 
 /// The place of the second mention is the one to show.
-fn twice(text: &str, file: &str, name: &str) -> FileError {
-    FileError::at(file, text, mention(text, name, 1), format!("{name:?} is named twice"))
+fn twice(text: &str, name: &str) -> Misfit {
+    Misfit::new(mention(text, name, 1), format!("{name:?} is named twice"))
 }
 
 /// Where the name stands for the first (0), second (1) … time.
-fn mention(text: &str, name: &str, number: usize) -> usize {
+fn mention(text: &str, name: &str, number: usize) -> Range<usize> {
     let quoted = format!("\"{name}\"");
-    text.match_indices(&quoted).nth(number).map_or(0, |(offset, _)| offset)
+    let found = text.match_indices(&quoted).nth(number);
+    found.map_or(0..0, |(offset, _)| offset..offset + quoted.len())
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::model::Millis;
 
 /// Faults of the calls and outcomes of the upgrades.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of faults")]
 pub struct FaultProfile {
     #[serde(default)]
     pub name: String,

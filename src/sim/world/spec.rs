@@ -11,7 +11,7 @@ use crate::model::{CacheMode, Edition, LimitScope, Millis};
 
 /// A whole world.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table that describes a world")]
 pub struct WorldSpec {
     #[serde(default)]
     pub name: String,

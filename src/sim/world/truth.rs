@@ -1,5 +1,7 @@
 //! The ground truth: what really happened, for judges and tests that compare what was believed.
 
+use std::sync::Arc;
+
 use super::World;
 use super::instance::Applied;
 use crate::model::{InstanceStatus, Versions};
@@ -49,6 +51,15 @@ impl World {
             .map(|instance| &instance.base)
             .find(|base| &*base.name == name)
             .map(|base| base.id.clone())
+    }
+
+    /// The project's id and the instance's, of the instance with that name.
+    pub fn place_of(&self, name: &str) -> Option<(Arc<str>, Arc<str>)> {
+        self.projects.iter().find_map(|project| {
+            let mut bases = project.instances.iter().map(|instance| &instance.base);
+            let found = bases.find(|base| &*base.name == name)?;
+            Some((project.id.clone(), found.id.0.clone()))
+        })
     }
 
     /// The most upgrades by calls that ever ran at once, in the project or in all.
