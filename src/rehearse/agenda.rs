@@ -36,6 +36,12 @@ pub enum Act {
     },
     /// The cloud's faults end.
     Heal,
+    /// Somebody backs the store up.
+    CopyStore,
+    /// Somebody stops the daemon and puts the backup in the store's place.
+    RestoreStore {
+        back_after: Millis,
+    },
 }
 
 /// Whether the machine reaches the cloud at all.
@@ -101,6 +107,22 @@ impl Agenda {
 
     pub fn next_at(&self) -> Option<Wall> {
         self.entries.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// The submissions of that process whose last check is due.
+    pub fn take_sends(&mut self, now: Wall, process: u32) -> Vec<Submit> {
+        let is_due = |at: &Wall, entry: &Entry| {
+            *at <= now && entry.process == process && matches!(entry.what, Happening::Send(_))
+        };
+        let due: Vec<_> = self
+            .entries
+            .extract_if(.., |(at, _), entry| is_due(at, entry))
+            .filter_map(|(_, entry)| match entry.what {
+                Happening::Send(submit) => Some(submit),
+                _ => None,
+            })
+            .collect();
+        due
     }
 
     /// What is due; with the process that arranged it. What a dead process waited for is dropped.

@@ -5,12 +5,13 @@
 //! tick right after it must find nothing to do. Before time passes, whatever waits must wait for
 //! something that will come.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::agenda::{Act, Agenda, Happening, Network};
-use super::mischief::{Boundary, Mischief};
+use super::compare;
+use super::mischief::{Boundary, Mischief, PlannedCrash};
 use super::store::MemoryStore;
+use super::wire::UpgradeCall;
 use crate::engine::check::{Checker, Violation};
 use crate::engine::input::{FreezeFile, StoreHealth};
 use crate::engine::order::{Order, Reply};
@@ -65,6 +66,8 @@ pub struct Host {
     pub(super) settings: Arc<Settings>,
     pub(super) world: World,
     pub(super) store: MemoryStore,
+    /// An old backup.
+    copy: MemoryStore,
     pub(super) checker: Checker,
     pub(super) mischief: Mischief,
     pub(super) seed: u64,
@@ -83,6 +86,9 @@ pub struct Host {
     pub(super) steps: u64,
     pub(super) requests: u64,
     pub(super) crashes: u32,
+    /// The planned crash of the step under way.
+    meets: Option<PlannedCrash>,
+    pub(super) upgrade_calls: Vec<UpgradeCall>,
     pub(super) replies: Vec<Reply>,
     pub(super) problems: Vec<String>,
 }
@@ -93,6 +99,7 @@ impl Host {
             settings: Arc::new(setup.settings),
             world: setup.world,
             store: MemoryStore::default(),
+            copy: MemoryStore::default(),
             checker: Checker::new(&MemoryStore::default().rows(), Millis::ZERO),
             mischief: setup.mischief,
             seed: setup.seed,
@@ -108,6 +115,8 @@ impl Host {
             steps: 0,
             requests: 0,
             crashes: 0,
+            meets: None,
+            upgrade_calls: Vec::new(),
             replies: Vec::new(),
             problems: Vec::new(),
         };
@@ -144,6 +153,11 @@ impl Host {
 
     pub fn crashes(&self) -> u32 {
         self.crashes
+    }
+
+    /// Every upgrade request that reached the cloud, in order.
+    pub fn upgrade_calls(&self) -> &[UpgradeCall] {
+        &self.upgrade_calls
     }
 
     /// The replies to all orders, in order.
@@ -186,6 +200,7 @@ impl Host {
 
     /// Orders something now and tells the reply; `None` if no process runs.
     pub fn order(&mut self, command: Command) -> Option<Reply> {
+        self.process.as_ref()?;
         let order = Order { actor: "operator".into(), reason: None, command };
         let count = self.replies.len();
         self.act(Act::Order(order));
@@ -282,7 +297,17 @@ impl Host {
                 self.world.change(self.now, &project, &instance, what);
             }
             Act::Heal => self.world.heal(self.now),
+            Act::CopyStore => self.copy = self.store.clone(),
+            Act::RestoreStore { back_after } => self.restore_copy(back_after),
         }
+    }
+
+    /// Whoever restores a backup stops the daemon first. Nobody can be judged by what no store
+    /// holds any more: the checker begins anew with the copy.
+    fn restore_copy(&mut self, back_after: Millis) {
+        self.die(back_after);
+        self.store = self.copy.clone();
+        self.checker = Checker::new(&self.store.rows(), Millis::ZERO);
     }
 
     fn begin(&mut self) {
@@ -351,7 +376,12 @@ impl Host {
         let Some(now) = self.steady() else { return };
         let Some(process) = &mut self.process else { return };
         let step = process.engine.step(now, input.clone());
+        self.meets = self.mischief.meets(&step);
         self.check_rest(now);
+        // What was decided and never committed is as if the input had never come.
+        if self.dies(Boundary::BeforeDecide) {
+            return;
+        }
         if self.store_fails {
             self.uncommitted.push((now, input, step));
         } else if !self.dies(Boundary::BeforeCommit) {
@@ -367,17 +397,25 @@ impl Host {
         self.checker.observe(now, input, &step);
         self.replies.extend(step.reply.clone());
         if self.crashes_at(Boundary::BeforeAct) {
-            let left = self.mischief.requests_left(step.requests.len(), self.steps);
+            let left = match self.meets {
+                Some(_) => 0,
+                None => self.mischief.requests_left(step.requests.len(), self.steps),
+            };
             step.requests.into_iter().take(left).for_each(|request| self.dispatch(request));
             return self.crash();
         }
         step.requests.into_iter().for_each(|request| self.dispatch(request));
         if self.crashes_at(Boundary::AfterAct) {
+            self.send_due();
             self.crash();
         }
+        self.meets = None;
     }
 
     fn crashes_at(&self, boundary: Boundary) -> bool {
+        if self.meets.as_ref().is_some_and(|crash| crash.boundary == boundary) {
+            return self.process.is_some();
+        }
         self.process.is_some()
             && self.crashes < self.mischief.crashes_most
             && self.mischief.crashes(boundary, self.steps)
@@ -393,7 +431,11 @@ impl Host {
 
     fn crash(&mut self) {
         self.crashes += 1;
-        self.die(self.mischief.down_for(self.steps));
+        let down_for = match self.meets.take() {
+            Some(planned) => planned.down_for,
+            None => self.mischief.down_for(self.steps),
+        };
+        self.die(down_for);
     }
 
     /// Right after a step there is nothing to do.
@@ -417,24 +459,12 @@ impl Host {
 
     /// The rows that steps touched are all rows that changed.
     fn compare_rows(&mut self) {
-        if !self.uncommitted.is_empty() {
+        // What waits for a failing store is no difference.
+        let Some(process) = self.process.as_ref().filter(|_| self.uncommitted.is_empty()) else {
             return;
-        }
-        let Some(process) = &self.process else { return };
-        let differs = self.store.targets().find_map(|row| {
-            let kept = process.engine.target_row(&row.id);
-            (kept != Some(row)).then(|| format!("the store has {row:?}, the engine {kept:?}"))
-        });
-        let (engine, store) = (process.engine.rows_beside_targets(), self.store.rows());
-        let others = [
-            changed("freezes", &store.freezes, &engine.freezes),
-            changed("attempts", &store.attempts, &engine.attempts),
-            changed("campaigns", &store.campaigns, &engine.campaigns),
-            // What never changed was never written.
-            kept("project", &store.projects, &engine.projects, |row| &row.name),
-            kept("credential", &store.credentials, &engine.credentials, |row| &row.name),
-        ];
-        differs.into_iter().chain(others.into_iter().flatten()).for_each(|it| self.problem(it));
+        };
+        let differences = compare::differences(&process.engine, &self.store);
+        differences.into_iter().for_each(|difference| self.problem(difference));
     }
 
     fn problem(&mut self, problem: String) {
@@ -442,23 +472,4 @@ impl Host {
             self.problems.push(format!("at {}: {problem}", self.now.rfc3339()));
         }
     }
-}
-
-/// How the rows of one kind differ, whatever their order.
-fn changed<R: PartialEq + Debug>(what: &str, store: &[R], engine: &[R]) -> Option<String> {
-    let same = store.len() == engine.len() && store.iter().all(|row| engine.contains(row));
-    (!same).then(|| format!("the store has the {what} {store:?}, the engine {engine:?}"))
-}
-
-/// The first stored row that is not as the engine has it.
-fn kept<'a, R: PartialEq + Debug, N: PartialEq + 'a>(
-    what: &str,
-    store: &'a [R],
-    engine: &'a [R],
-    name: impl Fn(&'a R) -> &'a N,
-) -> Option<String> {
-    store.iter().find_map(|row| {
-        let own = engine.iter().find(|own| name(own) == name(row));
-        (own != Some(row)).then(|| format!("the store has the {what} {row:?}, the engine {own:?}"))
-    })
 }

@@ -1,11 +1,15 @@
 //! What goes wrong on Refit's own side: crashes at every boundary, slow senders, slow wires.
 //! The cloud's faults are the world's.
 
+use serde::Deserialize;
+
+use crate::engine::Step;
 use crate::model::{Millis, draw};
 use crate::sim::world::SpanRange;
 
 /// Where a process may die, relative to one step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Boundary {
     /// Decided and not committed: as if the input had never come.
     BeforeCommit,
@@ -28,6 +32,18 @@ impl Boundary {
     }
 }
 
+/// A crash that is meant: at a boundary of the step that has the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedCrash {
+    pub boundary: Boundary,
+    /// The name of an event, as the ledger has it.
+    pub event: &'static str,
+    /// The first, second, … step with such an event that any process decided.
+    pub number: u32,
+    /// How long the process stays down.
+    pub down_for: Millis,
+}
+
 /// Draws from its own seed; at rest by default.
 #[derive(Debug, Clone, Default)]
 pub struct Mischief {
@@ -44,6 +60,8 @@ pub struct Mischief {
     pub wire_takes: SpanRange,
     /// Share of renewals that fail.
     pub renewals_fail: f64,
+    /// Each happens once.
+    pub planned: Vec<PlannedCrash>,
 }
 
 impl Mischief {
@@ -51,6 +69,16 @@ impl Mischief {
     pub fn crashes(&self, boundary: Boundary, number: u64) -> bool {
         self.crash_share > 0.0
             && draw::unit(self.seed, "crash", boundary.word(), number) < self.crash_share
+    }
+
+    /// The planned crash that this step meets, if it meets one. To be asked once for each step.
+    pub fn meets(&mut self, step: &Step) -> Option<PlannedCrash> {
+        let has = |event: &str| step.events.iter().any(|each| each.fact.name() == event);
+        for crash in self.planned.iter_mut().filter(|crash| has(crash.event)) {
+            crash.number = crash.number.saturating_sub(1);
+        }
+        let met = self.planned.iter().position(|crash| crash.number == 0)?;
+        Some(self.planned.remove(met))
     }
 
     /// Of `count` requests of a step that dies while it acts, how many leave.

@@ -4,6 +4,7 @@
 //! for byte. Nothing here waits: time jumps to whatever happens next.
 
 mod agenda;
+mod compare;
 mod host;
 mod mischief;
 mod store;
@@ -11,5 +12,6 @@ mod wire;
 
 pub use agenda::{Act, Network};
 pub use host::{Ended, Host, Setup};
-pub use mischief::{Boundary, Mischief};
+pub use mischief::{Boundary, Mischief, PlannedCrash};
 pub use store::MemoryStore;
+pub use wire::UpgradeCall;

@@ -7,12 +7,49 @@ use crate::engine::input::SendRefusal;
 use crate::engine::{Input, Read, Request, Submit};
 use crate::model::answer::Answered;
 use crate::model::classify::CredentialForm;
-use crate::model::{AnswerNote, CredentialName, Millis, ProjectName, ReadFailure, SubmitAnswer};
+use crate::model::{
+    AnswerNote, CredentialName, InstanceId, Millis, ProjectName, ReadFailure, SubmitAnswer, Wall,
+};
+use crate::sim::world::{Fate, WorldReply};
 
 /// How long a renewal takes.
 const RENEWAL_TAKES: Millis = Millis(200);
 
+/// One upgrade request as it met the cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpgradeCall {
+    pub at: Wall,
+    pub project: ProjectName,
+    pub instance: InstanceId,
+    /// An upgrade began by it.
+    pub applied: bool,
+    /// The answer's HTTP status.
+    pub status: u16,
+    /// What became of the answer on its way back.
+    pub fate: Fate,
+}
+
+impl UpgradeCall {
+    fn new(at: Wall, submit: &Submit, reply: &WorldReply) -> UpgradeCall {
+        UpgradeCall {
+            at,
+            project: submit.project.clone(),
+            instance: submit.instance.clone(),
+            applied: reply.applied,
+            status: reply.status,
+            fate: reply.fate(),
+        }
+    }
+}
+
 impl Host {
+    /// What the sender still sends where the process dies right after it handed its requests over.
+    pub(super) fn send_due(&mut self) {
+        for submit in self.agenda.take_sends(self.now, self.generation) {
+            self.send(submit);
+        }
+    }
+
     pub(super) fn dispatch(&mut self, request: Request) {
         self.requests += 1;
         let generation = self.generation;
@@ -70,9 +107,12 @@ impl Host {
         let Some(policy) = self.settings.projects.get(project) else { return };
         let (id, patience) = (policy.project_id.clone(), policy.request_timeout);
         let (input, takes) = match arrival {
-            Arrival::Upgrade(Submit { attempt, instance, body, .. }) => {
+            Arrival::Upgrade(submit) => {
+                let Submit { attempt, instance, body, .. } = &submit;
                 let name = attempt.to_string();
-                let reply = self.world.upgrade(self.now, &id, &instance, &body, Some(&name));
+                let reply = self.world.upgrade(self.now, &id, instance, body, Some(&name));
+                self.upgrade_calls.push(UpgradeCall::new(self.now, &submit, &reply));
+                let attempt = submit.attempt;
                 let answer = reply.heard_of_upgrade(patience, form);
                 (Input::Submitted { attempt, answer }, reply.heard_after(patience))
             }

@@ -143,5 +143,6 @@ pub fn mischief(dice: Dice) -> Mischief {
             most: if dice.chance("slow wire", 0.2) { Millis(9_000) } else { Millis(50) },
         },
         renewals_fail: if dice.chance("renewals fail", SWARM) { 0.5 } else { 0.0 },
+        planned: Vec::new(),
     }
 }
