@@ -18,6 +18,7 @@ mod panic;
 mod plan;
 mod planning;
 mod run;
+pub mod scenario;
 mod settings;
 mod simulate;
 pub mod site;

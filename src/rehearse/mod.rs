@@ -7,6 +7,7 @@ mod agenda;
 mod compare;
 mod host;
 mod mischief;
+pub mod scenario;
 mod store;
 mod wire;
 

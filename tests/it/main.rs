@@ -55,6 +55,7 @@ mod engine_unread;
 mod judge;
 mod layers;
 mod postgres;
+mod scenarios;
 mod sim_command;
 mod sim_docs;
 mod sim_http;

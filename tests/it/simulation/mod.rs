@@ -6,7 +6,7 @@
 mod dice;
 mod faults;
 mod fleet;
-mod judge;
+pub mod judge;
 mod operator;
 
 use std::collections::BTreeSet;
