@@ -30,13 +30,17 @@ impl Engine {
         }
     }
 
+    /// Two reads of one target may be on their way at once: the later question counts.
     pub(super) fn precheck_versions(&mut self, ix: TargetIx, versions: Versions, asked_at: Steady) {
         let asked_at = self.wall_at(asked_at);
-        if self.targets[ix.at()].row.state != TargetState::Pending {
+        let target = &self.targets[ix.at()];
+        if target.row.state != TargetState::Pending {
             return;
         }
+        let known = target.row.detail.versions.clone().zip(target.row.detail.versions_at);
+        let newer = known.filter(|(_, at)| target.versions_own && *at > asked_at);
+        let (versions, asked_at) = newer.unwrap_or_else(|| (self.share(versions), asked_at));
         let verdict = self.verdict(ix, &versions);
-        let versions = self.share(versions);
         self.doubt_other_versions(ix, &versions);
         self.edit(ix, |target| {
             target.row.detail.versions = Some(versions);

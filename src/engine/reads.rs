@@ -187,6 +187,11 @@ impl Engine {
                         self.note_if_found(target, &answered.answer);
                     }
                     self.read_brought(project, wanted.purpose, answered.answer, sent_at);
+                } else if let ReadAnswer::Versions(versions) = answered.answer
+                    && let Some(target) = wanted.purpose.target()
+                {
+                    // Nobody waits for it any more, but it tells what a start has to know.
+                    self.precheck_versions(target, versions, sent_at);
                 }
             }
             Err(failure) => {

@@ -1,8 +1,9 @@
 //! Answers that come late, and lists that go on saying what is over.
 
 use refit::engine::rows::WatchStrategy;
-use refit::engine::{Fact, HoldKind, TargetState};
+use refit::engine::{Fact, HoldKind, Read, TargetState};
 use refit::model::{Millis, ReadCall, SubmitAnswer, TaskStatus};
+use refit::rehearse::MemoryStore;
 
 use crate::engine_hand::{Hand, WINDOW, task};
 
@@ -80,4 +81,34 @@ fn a_list_that_goes_on_naming_a_task_does_not_keep_it_running() {
     assert_eq!(hand.row().state, TargetState::Succeeded);
     assert!(!hand.has(|fact| matches!(fact, Fact::Overdue { .. })));
     hand.expect_sound();
+}
+
+/// Planned inside the window, a target's versions are asked for twice: by the plan, and for its
+/// start. Somebody else upgrades it between the two answers.
+#[test]
+fn of_two_version_answers_on_their_way_at_once_the_later_question_counts() {
+    for is_first_late in [false, true] {
+        let mut hand = Hand::of(MemoryStore::default(), WINDOW + Millis::from_mins(1), |_| {});
+        let is_versions = |read: &Read| matches!(read.call, ReadCall::Versions { .. });
+        let place = |hand: &Hand| hand.asked.iter().position(is_versions);
+        hand.run_while(WINDOW + HOUR, |hand| place(hand).is_none());
+        let first = hand.asked.remove(place(&hand).expect("the plan asks for them"));
+        hand.now += Millis(1);
+        hand.run_while(WINDOW + HOUR, |hand| place(hand).is_none());
+        let second = hand.asked.remove(place(&hand).expect("the start asks for them"));
+        if is_first_late {
+            hand.shown.current = "6.0.9";
+            hand.answer(second);
+            hand.shown.current = "6.0.1";
+            hand.answer(first);
+        } else {
+            hand.answer(first);
+            hand.shown.current = "6.0.9";
+            hand.answer(second);
+        }
+        hand.run(WINDOW + HOUR, 1);
+        assert_eq!(hand.row().state, TargetState::Skipped);
+        assert_eq!(hand.submits.len(), 0);
+        hand.expect_sound();
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Checker;
-use super::facts::{InstanceFacts, Seen, groups_of};
+use super::facts::{InstanceFacts, OF_ANOTHER_PROCESS, Seen, groups_of};
 use super::rate::RETRY_AFTER_MAX;
 use crate::engine::event::Quota;
 use crate::engine::input::{FreezeFile, Input, Ownership, StoreHealth};
@@ -193,8 +193,14 @@ impl Checker {
                 facts.shown = Some(Seen { asked_at, number, seen_at, what: instance });
             }
             (ReadCall::Versions { instance: id }, ReadAnswer::Versions(versions)) => {
-                self.instance_mut(project, id).versions =
-                    Some(Seen { asked_at, number, seen_at, what: versions });
+                let facts = self.instance_mut(project, id);
+                // Of two that were on their way at once the later question counts.
+                let is_newer = facts.versions.as_ref().is_none_or(|known| {
+                    known.number == OF_ANOTHER_PROCESS || known.asked_at <= asked_at
+                });
+                if is_newer {
+                    facts.versions = Some(Seen { asked_at, number, seen_at, what: versions });
+                }
             }
             (
                 ReadCall::InstanceTasks { instance: id, offset, .. },
