@@ -187,11 +187,8 @@ impl Engine {
                         self.note_if_found(target, &answered.answer);
                     }
                     self.read_brought(project, wanted.purpose, answered.answer, sent_at);
-                } else if let ReadAnswer::Versions(versions) = answered.answer
-                    && let Some(target) = wanted.purpose.target()
-                {
-                    // Nobody waits for it any more, but it tells what a start has to know.
-                    self.precheck_versions(target, versions, sent_at);
+                } else if let Some(target) = wanted.purpose.target() {
+                    self.late_answer(target, answered.answer, sent_at);
                 }
             }
             Err(failure) => {
@@ -264,6 +261,20 @@ impl Engine {
             (purpose, _) => {
                 self.anomaly(format!("an answer of another kind to {purpose:?}"));
             }
+        }
+    }
+
+    /// Nobody waits for it any more, but it tells what a start or a later look has to know.
+    fn late_answer(&mut self, ix: TargetIx, answer: ReadAnswer, sent_at: Steady) {
+        match answer {
+            ReadAnswer::Versions(versions) => self.precheck_versions(ix, versions, sent_at),
+            ReadAnswer::Tasks { tasks, .. }
+                if self.targets[ix.at()].row.state == super::TargetState::Uncertain =>
+            {
+                let suspects = self.suspects(ix, None, &tasks);
+                self.keep_suspects(ix, suspects.all);
+            }
+            _ => {}
         }
     }
 
