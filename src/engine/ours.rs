@@ -149,20 +149,20 @@ impl Engine {
             let is_old = task.created_at.is_some_and(|at| at < before);
             (is_old || is_anothers(task, own_user.as_ref())) && !known.contains(&task.id)
         };
-        let old: Vec<TaskId> =
+        let settled: Vec<TaskId> =
             tasks.iter().filter(is_settled).map(|task| task.id.clone()).collect();
-        if old.is_empty() {
+        if settled.is_empty() {
             return;
         }
         self.edit(ix, |target| {
             let history = target.row.detail.history.as_deref_mut();
             if let Some(first) = history.and_then(|history| history.first_uncertain.as_deref_mut())
             {
-                first.known_tasks.extend(old.iter().cloned());
+                first.known_tasks.extend(settled.iter().cloned());
             }
         });
         let Some(attempt) = self.attempts.get_mut(&ix) else { return };
-        let unknown = old.into_iter().filter(|id| !attempt.known_tasks.contains(id));
+        let unknown = settled.into_iter().filter(|id| !attempt.known_tasks.contains(id));
         let unknown: Vec<TaskId> = unknown.collect();
         attempt.known_tasks.extend(unknown);
         let row = attempt.clone();

@@ -2,7 +2,7 @@
 //! clean looks, each judged here again from the answers themselves.
 
 use super::facts::{AttemptFacts, InstanceFacts, Sought};
-use super::ours::could_be_ours;
+use super::ours::{could_be_ours, is_anothers};
 use super::{Checker, Rule};
 use crate::engine::event::{Event, Fact};
 use crate::engine::order::Verdict;
@@ -38,9 +38,7 @@ impl Checker {
         let facts = self.instance(&target.project, &target.instance);
         let is_explained = facts.and_then(|facts| facts.tasks.as_ref()).is_some_and(|seen| {
             let mut open = seen.what.iter().filter(|task| !task.status.is_over());
-            open.any(|task| {
-                own_user.is_some() && task.user_id.is_some() && task.user_id != own_user
-            })
+            open.any(|task| is_anothers(task, own_user.as_ref()))
         });
         let is_seen = facts.and_then(|facts| facts.shown.as_ref()).is_some_and(|seen| {
             let task = match &seen.what.current_task {

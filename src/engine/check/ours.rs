@@ -149,6 +149,7 @@ pub(super) fn could_be_ours(task: &Task, sought: &Sought, own_user: Option<&Arc<
         && task.created_at.is_none_or(|at| at >= sought.since)
 }
 
-fn is_anothers(task: &Task, own_user: Option<&Arc<str>>) -> bool {
+/// Whether another user than ours started it, as far as both are known.
+pub(super) fn is_anothers(task: &Task, own_user: Option<&Arc<str>>) -> bool {
     own_user.zip(task.user_id.as_ref()).is_some_and(|(own, user)| own != user)
 }
