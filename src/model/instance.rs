@@ -85,6 +85,20 @@ pub enum CacheMode {
     Unknown,
 }
 
+impl CacheMode {
+    /// The cloud's own word.
+    pub fn word(self) -> &'static str {
+        match self {
+            CacheMode::Single => "single",
+            CacheMode::Ha => "ha",
+            CacheMode::Cluster => "cluster",
+            CacheMode::Proxy => "proxy",
+            CacheMode::HaRwSplit => "ha_rw_split",
+            CacheMode::Unknown => "unknown",
+        }
+    }
+}
+
 /// Minor upgrades exist for the basic edition only (API facts, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,6 +10,7 @@ pub mod call;
 pub mod classify;
 pub mod closest;
 pub mod draw;
+pub mod duration;
 pub mod id;
 pub mod instance;
 pub mod policy;
@@ -20,6 +21,7 @@ pub mod version;
 
 pub use answer::{AnswerNote, LearnedLimit, LimitScope, ReadAnswer, ReadFailure, SubmitAnswer};
 pub use call::ReadCall;
+pub use duration::{DurationClass, Parts, Samples};
 pub use id::{
     AttemptId, CampaignName, CredentialName, InstanceId, ProjectName, TargetId, TaskId, WindowName,
 };

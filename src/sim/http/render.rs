@@ -177,14 +177,11 @@ fn detail(instance: &Instance, loose: bool) -> Value {
     Value::Object(body)
 }
 
+/// A mode that Refit does not know is shown in a word that it cannot know either.
 fn mode_word(mode: CacheMode) -> &'static str {
     match mode {
-        CacheMode::Single => "single",
-        CacheMode::Ha => "ha",
-        CacheMode::Cluster => "cluster",
-        CacheMode::Proxy => "proxy",
-        CacheMode::HaRwSplit => "ha_rw_split",
         CacheMode::Unknown => "something_new",
+        known => known.word(),
     }
 }
 
