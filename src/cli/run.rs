@@ -22,6 +22,9 @@ pub struct Args {
     /// Do everything but the upgrade itself: the first thing to run in a new place.
     #[arg(long)]
     no_starts: bool,
+    /// Draw as a rehearsal with this seed does: orders and waits of campaigns not planned yet.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 /// Runs the daemon to its end.
@@ -64,7 +67,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
     let options = Options {
         loaded,
         starts: if args.no_starts { Starts::Off } else { Starts::On },
-        seed: None,
+        seed: args.seed,
         state_directory: state_directory(),
         stop,
         progress: None,

@@ -111,10 +111,15 @@ impl Engine {
         }
     }
 
-    /// The interval, spread by ± 20 %.
+    /// The interval, spread by ± 20 %. The draw goes by how many intervals the task has run, not by
+    /// the instant: a millisecond's difference must not lead to another course of the night, or no
+    /// rehearsal would foretell one.
     fn watch_interval(&self, ix: TargetIx) -> Millis {
-        let (interval, id) = (self.poll_interval(ix), self.targets[ix.at()].row.id.to_string());
-        let drawn = draw::unit(self.seed_of(ix), "watch", &id, self.now.0.unsigned_abs());
+        let (interval, row) = (self.poll_interval(ix), &self.targets[ix.at()].row);
+        let since = row.detail.flight.as_deref().and_then(|flight| flight.running_since);
+        let run = (self.wall - since.unwrap_or(self.wall)).max(Millis::ZERO);
+        let number = run.0.unsigned_abs() / interval.0.unsigned_abs().max(1);
+        let drawn = draw::unit(self.seed_of(ix), "watch", &row.id.to_string(), number);
         draw::spread(interval, drawn)
     }
 

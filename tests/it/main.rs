@@ -28,6 +28,7 @@ mod daemon_process;
 mod daemon_run;
 mod demo;
 mod e2e;
+mod e2e_equal;
 mod e2e_failpoints;
 mod e2e_fleet;
 mod e2e_operator;

@@ -127,10 +127,27 @@ impl Site {
 
     /// Starts the daemon with more in its environment.
     pub fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        let mut command = self.run_command();
+        command.envs(environment.iter().copied());
+        self.launch(command)
+    }
+
+    /// Starts the daemon with the draws of that seed.
+    pub fn start_seeded(&self, seed: u64) -> Daemon {
+        let mut command = self.run_command();
+        command.args(["--seed", &seed.to_string()]);
+        self.launch(command)
+    }
+
+    /// `refit run`, for a test that starts it in a way of its own.
+    pub fn run_command(&self) -> Command {
+        self.refit(&["run", "--log-format", "json"])
+    }
+
+    /// Starts a command that is, or becomes, the daemon.
+    pub fn launch(&self, command: Command) -> Daemon {
         fs::create_dir_all(self.path("state")).unwrap();
         let run = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut command = self.refit(&["run", "--log-format", "json"]);
-        command.envs(environment.iter().copied());
         Daemon::start(command, self.path(&format!("run-{run}.log")))
     }
 
