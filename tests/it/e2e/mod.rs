@@ -5,9 +5,11 @@
 
 mod cloud;
 mod daemon;
+pub mod disk;
 mod setup;
 mod site;
 mod socket;
+pub mod trace;
 mod verdict;
 
 pub use daemon::Daemon;
