@@ -7,7 +7,9 @@ use futures_util::stream::{self, StreamExt};
 use refit::engine::TargetState;
 use refit::model::{CacheMode, Millis};
 use refit::sim::log::RequestLine;
-use refit::sim::world::{CallKind, Capability, Change, ChangeSpec, Decision, InstanceSpec, knobs};
+use refit::sim::world::{
+    CallKind, Capability, Change, ChangeSpec, Decision, InstanceSpec, SpanRange, knobs,
+};
 
 use crate::e2e::{Setup, Site};
 
@@ -53,7 +55,11 @@ impl Case {
         match self.knob {
             // Somebody else is done, or begins, between the last look and the request.
             "newest_answer" => fleet.changes.push(after_the_look(Change::FinishedByOther)),
-            "duplicate" => fleet.changes.push(after_the_look(Change::UpgradedByOther)),
+            "duplicate" => {
+                // It must still run when our request comes, however slow the machine is.
+                fleet.takes = Some(SpanRange { least: Millis(4_000), most: Millis(5_000) });
+                fleet.changes.push(after_the_look(Change::UpgradedByOther));
+            }
             "not_enabled" => project.upgrade_call = Capability::NotEnabled,
             "single_node_data" => {
                 fleet.cache_mode = CacheMode::Single;
