@@ -2,9 +2,10 @@
 //!
 //! In debug builds `REFIT_FAILPOINT=name:n` kills the process with SIGKILL at the n-th hit of that
 //! point, as a power cut would: nothing is flushed, nothing unwinds. `name:n:panic` panics there
-//! instead, as a bug would. `REFIT_FAILPOINT_LOG=file`
-//! appends the name of every point as it is hit, so that a test first learns which hits a run has
-//! and then dies at each of them. Release builds contain none of this.
+//! instead, as a bug would; `name:n:stop` stops the process with SIGSTOP until somebody continues
+//! it, as a suspended machine would. `REFIT_FAILPOINT_LOG=file` appends the name of every point as
+//! it is hit, so that a test first learns which hits a run has and then dies at each of them.
+//! Release builds contain none of this.
 
 /// A point between two effects of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Point {
     BeforeCommit,
     /// They are durable; nothing has left because of them.
     AfterCommit,
+    /// The intent is durable and the connection stands; the last check is still to be made.
+    BeforeCheck,
     /// The intent is durable and the last check passed; the first byte is not sent.
     BeforeSend,
     /// The answer is read; nobody knows of it yet.
@@ -30,12 +33,13 @@ pub enum Point {
 }
 
 impl Point {
-    pub const ALL: [Point; 9] = [
+    pub const ALL: [Point; 10] = [
         Point::RestoreBegins,
         Point::RestoreEnds,
         Point::BeforeReady,
         Point::BeforeCommit,
         Point::AfterCommit,
+        Point::BeforeCheck,
         Point::BeforeSend,
         Point::AfterSend,
         Point::BeforeAnswer,
@@ -49,6 +53,7 @@ impl Point {
             Point::BeforeReady => "before_ready",
             Point::BeforeCommit => "before_commit",
             Point::AfterCommit => "after_commit",
+            Point::BeforeCheck => "before_check",
             Point::BeforeSend => "before_send",
             Point::AfterSend => "after_send",
             Point::BeforeAnswer => "before_answer",
@@ -57,7 +62,7 @@ impl Point {
     }
 }
 
-/// Dies here if the environment says so.
+/// Dies or stops here if the environment says so.
 #[cfg(debug_assertions)]
 pub fn hit(point: Point) {
     armed::hit(point);
@@ -73,8 +78,14 @@ mod armed {
     use std::io::Write;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use rustix::process::Signal;
 
     use super::Point;
+
+    /// Far longer than a stop takes to reach every thread.
+    const STOP_TAKES: Duration = Duration::from_millis(200);
 
     struct Plan {
         end: Option<End>,
@@ -86,13 +97,14 @@ mod armed {
         at: Point,
         /// At which of the point's hits, counted from 1.
         hit: u64,
-        how: Death,
+        how: How,
     }
 
     #[derive(Clone, Copy)]
-    enum Death {
+    enum How {
         Killed,
         Panicked,
+        Stopped,
     }
 
     static PLAN: OnceLock<Plan> = OnceLock::new();
@@ -107,8 +119,9 @@ mod armed {
         let Some(end) = plan.end.as_ref().filter(|end| end.at == point) else { return };
         if plan.hits.fetch_add(1, Ordering::SeqCst) + 1 == end.hit {
             match end.how {
-                Death::Killed => die(),
-                Death::Panicked => panic!("a failpoint was told to panic"),
+                How::Killed => die(),
+                How::Panicked => panic!("a failpoint was told to panic"),
+                How::Stopped => stop(),
             }
         }
     }
@@ -126,10 +139,11 @@ mod armed {
     }
 
     fn parse(text: &str) -> End {
-        let (text, how) = match text.strip_suffix(":panic") {
-            Some(text) => (text, Death::Panicked),
-            None => (text, Death::Killed),
-        };
+        let hows = [(":panic", How::Panicked), (":stop", How::Stopped), ("", How::Killed)];
+        let (text, how) = hows
+            .into_iter()
+            .find_map(|(end, how)| Some((text.strip_suffix(end)?, how)))
+            .expect("every text ends with nothing");
         let (name, hit) = text.split_once(':').unwrap_or((text, "1"));
         let at = Point::ALL
             .into_iter()
@@ -139,14 +153,24 @@ mod armed {
     }
 
     fn die() -> ! {
-        let me = rustix::process::getpid();
-        rustix::process::kill_process(me, rustix::process::Signal::KILL)
-            .expect("a process may kill itself");
+        signal_myself(Signal::KILL);
         // The signal is delivered before the call returns to a running thread; should it ever be
         // late, nothing may happen meanwhile.
         loop {
             std::thread::park();
         }
+    }
+
+    /// Another thread may take the signal, and then this one stops a moment later: it must not get
+    /// any farther until then.
+    fn stop() {
+        signal_myself(Signal::STOP);
+        std::thread::sleep(STOP_TAKES);
+    }
+
+    fn signal_myself(signal: Signal) {
+        let me = rustix::process::getpid();
+        rustix::process::kill_process(me, signal).expect("a process may signal itself");
     }
 }
 

@@ -120,6 +120,7 @@ impl Sender {
         let check = Arc::clone(&self.check);
         let (target, not_after) = (submit.attempt.target.clone(), submit.not_after);
         let last_check = move || {
+            failpoint::hit(Point::BeforeCheck);
             check.allows(&target, not_after)?;
             failpoint::hit(Point::BeforeSend);
             Ok(())

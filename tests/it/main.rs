@@ -33,6 +33,7 @@ mod e2e_failpoints;
 mod e2e_fleet;
 mod e2e_operator;
 mod e2e_power;
+mod e2e_process;
 mod e2e_project;
 mod e2e_retry;
 mod e2e_stop;
