@@ -78,7 +78,7 @@ impl Server {
 
     /// The same behind TLS, with a certificate that nobody has signed.
     pub async fn start_tls(script: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Server {
-        Server::listen(Some(tls()), Arc::new(script)).await
+        Server::listen(Some(tls("certificate.pem")), Arc::new(script)).await
     }
 
     async fn listen(tls: Option<tokio_rustls::TlsAcceptor>, script: Arc<Script>) -> Server {
@@ -195,13 +195,15 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin), connection: usize) 
     })
 }
 
-fn tls() -> tokio_rustls::TlsAcceptor {
+/// With the certificate of that name among the fixtures.
+pub fn tls(certificate: &str) -> tokio_rustls::TlsAcceptor {
     use tokio_rustls::rustls::ServerConfig;
     use tokio_rustls::rustls::crypto::ring::default_provider;
     use tokio_rustls::rustls::pki_types::pem::PemObject;
     use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-    let certificate = CertificateDer::from_pem_file(certificate_file()).unwrap();
+    let certificate = fixture("tls").join(certificate);
+    let certificate = CertificateDer::from_pem_file(certificate).unwrap();
     let key = PrivateKeyDer::from_pem_file(fixture("tls/key.pem")).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -217,7 +219,7 @@ pub fn certificate_file() -> std::path::PathBuf {
     fixture("tls/certificate.pem")
 }
 
-fn fixture(name: &str) -> std::path::PathBuf {
+pub fn fixture(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 

@@ -1,12 +1,11 @@
 //! What happens to the store under a running daemon: full, read-only, deleted, wanted twice.
 
-use std::fs::{self, File};
-use std::process::{Child, Command};
+use std::fs;
 
 use refit::engine::{HoldKind, Status};
 use refit::model::Millis;
-use rustix::process::{Pid, Signal, kill_process};
 
+use crate::e2e::disk_faults::{FailingDisk, Fault};
 use crate::e2e::{Daemon, Setup, Site, until};
 
 const SILENCE: Millis = Millis::from_secs(3);
@@ -28,41 +27,10 @@ fn waits_for_the_store(status: &Status) -> bool {
     hold.is_some_and(|hold| hold.kind == HoldKind::Store)
 }
 
-/// Fails every write of a daemon to its store, as a file system does that is full or turned
-/// read-only.
-struct FailingDisk(Child);
-
-impl FailingDisk {
-    async fn turn(site: &Site, daemon: &Daemon, error: &str) -> FailingDisk {
-        let files = ["", "-wal"].map(|end| format!("{}{end}", site.store().display()));
-        let talk = site.path("strace.txt");
-        let strace = Command::new("strace")
-            .args(["-f", "-o", "/dev/null", "-e"])
-            .arg(format!("inject=write,pwrite64:error={error}"))
-            .args(["-P", &files[0], "-P", &files[1], "-p", &daemon.pid().to_string()])
-            .stderr(File::create(&talk).unwrap())
-            .spawn()
-            .expect("strace is not installed: `tests/run` installs it");
-        let mut disk = FailingDisk(strace);
-        until("strace holds the daemon", async || {
-            let said = fs::read_to_string(&talk).unwrap();
-            assert!(disk.0.try_wait().unwrap().is_none(), "strace may not attach: {said}");
-            said.contains("attached").then_some(())
-        })
-        .await;
-        disk
-    }
-
-    fn heal(mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-async fn holds_while_writes_fail_and_goes_on_then(error: &str) {
+async fn holds_while_writes_fail_and_goes_on_then(error: &'static str) {
     let site = Site::new(setup()).await;
     let mut daemon = one_of_five_sent(&site).await;
-    let disk = FailingDisk::turn(&site, &daemon, error).await;
+    let disk = FailingDisk::turn(&site, &daemon, Fault::write(error)).await;
     let held = site.until_status(&mut daemon, "the hold is `store`", waits_for_the_store).await;
     let sent = site.cloud.posts().len();
     let later = site.until_later(&mut daemon, held.at + SILENCE).await;
@@ -78,6 +46,13 @@ async fn holds_while_writes_fail_and_goes_on_then(error: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_starts_as_hold_store_and_room_lets_them_go_on() {
     holds_while_writes_fail_and_goes_on_then("ENOSPC").await;
+}
+
+/// Nothing that was synced is touched by a write that fails: it is tried again, on a connection of
+/// its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_stops_starts_and_is_made_again_once_the_disk_works() {
+    holds_while_writes_fail_and_goes_on_then("EIO").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

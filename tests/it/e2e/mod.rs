@@ -6,6 +6,8 @@
 mod cloud;
 mod daemon;
 pub mod disk;
+pub mod disk_faults;
+pub mod proxy;
 mod setup;
 mod site;
 mod socket;
