@@ -101,6 +101,14 @@ impl Site {
         self.secrets.push(secret.to_owned());
     }
 
+    /// From the next run on the daemon asks IAM for tokens, with the password of its user.
+    pub fn use_password(&mut self) {
+        self.write_secret("fleet.password.secret", "simulated-password-of-fleet");
+        let by_password = "{ kind = \"password\", domain = \"simulated\", \
+                           user = \"refit-fleet\", password = \"file:fleet.password.secret\" }";
+        self.set("credentials.fleet", by_password);
+    }
+
     /// As the configuration wants key files: for their owner only.
     pub fn write_key(&self, name: &str, text: &str) {
         let mut options = OpenOptions::new();
