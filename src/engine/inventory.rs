@@ -6,11 +6,15 @@
 //! proves nothing of what it did not show. Whole instances are kept until the end only while a
 //! campaign may still take them in: a fleet's worth is many MiB.
 
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use crate::model::call::PAGE_ROWS;
 use crate::model::policy::Membership;
-use crate::model::{AnswerNote, Instance, InstanceId, Millis, draw};
+use crate::model::{AnswerNote, CacheMode, Instance, Millis, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -24,6 +28,11 @@ use super::tables::Sweep;
 
 /// Between two full sweeps of a project; a restart counts from the last one that is known.
 pub(super) const SWEEP_EVERY: Millis = Millis::from_hours(1);
+
+/// For each page of the list a sweep may take so much longer to come again: a fleet of 100,000 is
+/// listed three times a day. Its reads are for upgrades, and what a sweep would show of a target
+/// late, the last look before its start shows in time.
+const SWEEP_EVERY_PER_PAGE: Millis = Millis::from_mins(5);
 
 /// A sweep that is asked for early keeps this distance from the last.
 const SWEEP_SOON: Millis = Millis::from_secs(30);
@@ -58,7 +67,9 @@ impl Engine {
             let due = project.sweep_due;
             return self.wake_project(ix, due);
         }
-        self.projects[ix.at()].sweep = Some(Sweep::default());
+        let project = &mut self.projects[ix.at()];
+        project.sweeps_begun += 1;
+        project.sweep = Some(Sweep::default());
         self.want(ix, Purpose::Sweep);
     }
 
@@ -101,13 +112,20 @@ impl Engine {
         let takes_in = self.campaigns.iter().any(|campaign| campaign.state.is_none())
             || !self.live_campaigns(ix).is_empty();
         for instance in instances {
-            if !self.is_wanted(ix, &instance) {
+            let known = self.find_instance(ix, &instance.id);
+            let is_first = known.is_none_or(|known| self.instance_seen(known, &instance));
+            if known.is_none() && !self.is_selected(ix, &instance) {
                 continue;
             }
-            self.instance_seen(ix, &instance);
-            let id = self.own_id(ix, &instance.id);
             let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
-            sweep.seen.insert(id, takes_in.then(|| Arc::new(instance)));
+            if takes_in || known.is_none() {
+                // A list that ends then frees no ids of its own.
+                let own_id = known.map(|known| self.instances[known.at()].id.clone());
+                let id = own_id.unwrap_or_else(|| instance.id.clone());
+                sweep.taken_in.insert(id, takes_in.then(|| Arc::new(instance)));
+            } else if is_first {
+                sweep.counted += 1;
+            }
         }
         let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
         sweep.offset += rows;
@@ -124,12 +142,6 @@ impl Engine {
         } else {
             self.end_short_sweep(ix, shown, total);
         }
-    }
-
-    /// The id as it is kept already, if it is: a list that ends then frees no ids of its own.
-    fn own_id(&self, ix: ProjectIx, id: &InstanceId) -> InstanceId {
-        let kept = self.instance_index.get_key_value(&(ix, id.clone()));
-        kept.map_or_else(|| id.clone(), |((_, kept), _)| kept.clone())
     }
 
     /// The list ended before its total: nothing is gone for that, and it is swept again. If that
@@ -150,10 +162,7 @@ impl Engine {
         self.take_in(ix, sweep);
     }
 
-    fn is_wanted(&self, ix: ProjectIx, instance: &Instance) -> bool {
-        if self.instance_index.contains_key(&(ix, instance.id.clone())) {
-            return true;
-        }
+    fn is_selected(&self, ix: ProjectIx, instance: &Instance) -> bool {
         let selects = |campaign: &super::tables::Campaign| {
             let policy = self.settings.campaigns.get(&campaign.name);
             campaign.calendars.contains_key(&ix)
@@ -168,7 +177,7 @@ impl Engine {
         project.detail.sweeps += 1;
         let number = project.detail.sweeps;
         self.await_next_sweep(ix);
-        let instances = sweep.seen.len() as u32;
+        let instances = sweep.taken_in.len() as u32 + sweep.counted;
         self.record_project(ix, Fact::InventorySwept { instances, sweep: number });
         self.skip_missing(ix);
         self.take_in(ix, sweep);
@@ -176,7 +185,9 @@ impl Engine {
 
     fn await_next_sweep(&mut self, ix: ProjectIx) {
         let drawn = draw::unit(self.seed, "sweep", self.projects[ix.at()].name.as_str(), 0);
-        let due = self.now + draw::spread(SWEEP_EVERY, drawn);
+        let rows = self.projects[ix.at()].list_rows.unwrap_or_default();
+        let by_size = Millis(SWEEP_EVERY_PER_PAGE.0 * rows.div_ceil(PAGE_ROWS) as i64);
+        let due = self.now + draw::spread(SWEEP_EVERY.max(by_size), drawn);
         let wall = self.wall;
         let project = &mut self.projects[ix.at()];
         project.detail.swept_at = Some(wall);
@@ -188,7 +199,7 @@ impl Engine {
     /// What a sweep showed joins the campaigns that take it in.
     fn take_in(&mut self, ix: ProjectIx, sweep: Sweep) {
         self.projects[ix.at()].is_swept_by_us = true;
-        let instances: Vec<Arc<Instance>> = sweep.seen.into_values().flatten().collect();
+        let instances: Vec<Arc<Instance>> = sweep.taken_in.into_values().flatten().collect();
         self.join_newcomers(ix, &instances);
         let unplanned = self.campaigns.iter().any(|campaign| campaign.state.is_none());
         if unplanned {
@@ -208,20 +219,24 @@ impl Engine {
         }
     }
 
-    fn instance_seen(&mut self, ix: ProjectIx, instance: &Instance) {
-        let sweep = self.projects[ix.at()].detail.sweeps + 1;
-        let Some(&known) = self.instance_index.get(&(ix, instance.id.clone())) else { return };
-        let row = InstanceRow::new(&self.projects[ix.at()].name, instance);
-        let facts = facts_of(&row);
+    /// Whether it is the first row of this sweep that shows the instance.
+    fn instance_seen(&mut self, known: InstanceIx, instance: &Instance) -> bool {
         let entry = &mut self.instances[known.at()];
+        let project = entry.project;
+        let sweep = self.projects[project.at()].detail.sweeps + 1;
+        let begun = self.projects[project.at()].sweeps_begun;
+        let is_first = std::mem::replace(&mut entry.seen_in_begun, begun) != begun;
         entry.seen_in_sweep = sweep;
+        let facts = Facts::of(instance).hash();
         if entry.facts != facts {
             entry.facts = facts;
             entry.name = instance.name.clone();
+            let row = InstanceRow::new(&self.projects[project.at()].name, instance);
             self.regroup(known, &row);
             self.changes().instances.push(row);
         }
         self.skip_unwanted(known, instance);
+        is_first
     }
 
     /// Pending targets that the campaign no longer selects or would not send: what the list shows
@@ -230,12 +245,12 @@ impl Engine {
         for at in 0..self.instances[known.at()].targets.len() {
             let ix = self.instances[known.at()].targets[at];
             let target = &self.targets[ix.at()];
-            let Some(policy) = self.settings.campaigns.get(&target.row.id.campaign) else {
-                continue;
-            };
             if target.row.state != TargetState::Pending {
                 continue;
             }
+            let Some(policy) = self.settings.campaigns.get(&target.row.id.campaign) else {
+                continue;
+            };
             let selected = policy.select.matches(instance);
             let reason = if selected { refusal(policy, instance) } else { Some(Reason::Excluded) };
             if let Some(reason) = reason {
@@ -303,10 +318,40 @@ impl Engine {
     }
 }
 
-/// A hash of what the row holds: equal facts need no new row.
-pub(super) fn facts_of(row: &InstanceRow) -> u64 {
-    let text = serde_json::to_string(row).expect("a row of strings always serialises");
-    draw::bits(0, "facts", &text, 0)
+/// What an instance's row holds of it: the same facts need no new row.
+#[derive(Hash)]
+pub(super) struct Facts<'a> {
+    name: &'a str,
+    tags: &'a BTreeMap<Arc<str>, Arc<str>>,
+    zones: &'a [Arc<str>],
+    cache_mode: CacheMode,
+    engine_version: &'a str,
+}
+
+impl<'a> Facts<'a> {
+    fn of(instance: &'a Instance) -> Facts<'a> {
+        Facts {
+            name: &instance.name,
+            tags: &instance.tags,
+            zones: &instance.zones,
+            cache_mode: instance.cache_mode,
+            engine_version: &instance.engine_version,
+        }
+    }
+
+    pub(super) fn of_row(row: &'a InstanceRow) -> Facts<'a> {
+        Facts {
+            name: &row.name,
+            tags: &row.tags,
+            zones: &row.zones,
+            cache_mode: row.cache_mode,
+            engine_version: &row.engine_version,
+        }
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        FixedState::default().hash_one(self)
+    }
 }
 
 #[cfg(test)]

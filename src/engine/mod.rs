@@ -24,6 +24,7 @@ mod explain;
 mod gates;
 mod holds;
 mod index;
+mod instance_index;
 mod inventory;
 mod ledger;
 mod names;
@@ -74,6 +75,7 @@ use crate::model::{
 };
 
 use index::{CampaignIx, CredentialIx, InstanceIx, ProjectIx, TargetIx};
+use instance_index::InstanceIndex;
 use rows::{AttemptRow, FreezeRow};
 use tables::{Campaign, Credential, KnownInstance, Project, Target};
 use timers::Timers;
@@ -107,7 +109,7 @@ pub struct Engine {
 
     targets: Vec<Target>,
     instances: Vec<KnownInstance>,
-    instance_index: BTreeMap<(ProjectIx, InstanceId), InstanceIx>,
+    instance_index: InstanceIndex,
     /// Listed instances that nothing needs any more, to be freed a few per step.
     surplus: Vec<Arc<Instance>>,
     campaigns: Vec<Campaign>,
@@ -170,7 +172,7 @@ impl Engine {
             restoring: Some(Box::new(rows)),
             targets: Vec::new(),
             instances: Vec::new(),
-            instance_index: BTreeMap::new(),
+            instance_index: InstanceIndex::default(),
             surplus: Vec::new(),
             campaigns: Vec::new(),
             campaign_index: BTreeMap::new(),
@@ -277,10 +279,14 @@ impl Engine {
         Steady(at.0.saturating_sub(self.offset.0))
     }
 
+    fn find_instance(&self, project: ProjectIx, id: &InstanceId) -> Option<InstanceIx> {
+        self.instance_index.find(&self.instances, project, id)
+    }
+
     fn find_target(&self, id: &TargetId) -> Option<TargetIx> {
         let campaign = *self.campaign_index.get(&id.campaign)?;
         let project = *self.project_index.get(&id.project)?;
-        let instance = self.instance_index.get(&(project, id.instance.clone()))?;
+        let instance = self.find_instance(project, &id.instance)?;
         let targets = &self.instances[instance.at()].targets;
         targets.iter().copied().find(|ix| self.targets[ix.at()].campaign == campaign)
     }

@@ -11,7 +11,7 @@ use crate::model::{CacheMode, Instance, InstanceId, ProjectName, TargetId, draw}
 use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, GroupIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
-use super::inventory::facts_of;
+use super::inventory::Facts;
 use super::precheck::kind_refusal;
 use super::rows::{InstanceRow, TargetDetail, TargetRow};
 use super::state::{CampaignState, Reason, TargetState};
@@ -239,7 +239,7 @@ impl Engine {
             detail: TargetDetail::default(),
         };
         let labels = InstanceRow::new(self.project_name(choice.project), instance);
-        let is_new = !self.instance_index.contains_key(&(choice.project, instance.id.clone()));
+        let is_new = self.find_instance(choice.project, &instance.id).is_none();
         let known = self.know_instance(choice.project, &labels);
         if is_new {
             self.changes().instances.push(labels.clone());
@@ -255,20 +255,21 @@ impl Engine {
 
     /// The instance's place in the tables.
     pub(super) fn know_instance(&mut self, project: ProjectIx, row: &InstanceRow) -> InstanceIx {
-        let key = (project, row.instance.clone());
-        if let Some(&known) = self.instance_index.get(&key) {
+        if let Some(known) = self.find_instance(project, &row.instance) {
             return known;
         }
         let ix = InstanceIx(self.instances.len() as u32);
         self.instances.push(KnownInstance {
             project,
+            id: row.instance.clone(),
             name: row.name.clone(),
             // One, mostly; growing would begin with four.
             targets: Vec::with_capacity(1),
+            seen_in_begun: 0,
             seen_in_sweep: self.projects[project.at()].detail.sweeps,
-            facts: facts_of(row),
+            facts: Facts::of_row(row).hash(),
         });
-        self.instance_index.insert(key, ix);
+        self.instance_index.insert(&self.instances, ix);
         ix
     }
 

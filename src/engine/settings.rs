@@ -176,6 +176,7 @@ impl Engine {
             reach: None,
             skew: None,
             sweep: None,
+            sweeps_begun: 0,
             sweep_due: self.now,
             sweep_failures: 0,
             sweep_refusals: 0,

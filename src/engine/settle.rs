@@ -85,7 +85,7 @@ impl Engine {
     }
 
     fn settling_target(&self, project: ProjectIx, instance: &Instance) -> Option<TargetIx> {
-        let known = self.instance_index.get(&(project, instance.id.clone()))?;
+        let known = self.find_instance(project, &instance.id)?;
         let mut targets = self.instances[known.at()].targets.iter().copied();
         let settling = &self.projects[project.at()].settling;
         targets.find(|ix| settling.contains(ix) && self.may_settle_by_list(*ix))

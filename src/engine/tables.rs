@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::model::calendar::{Calendar, Interval};
 use crate::model::{
-    CampaignName, CredentialName, Instance, InstanceId, Millis, ProjectName, Steady, Task, TaskId,
-    Versions, Wall,
+    CampaignName, CredentialName, IdMap, Instance, InstanceId, Millis, ProjectName, Steady, Task,
+    TaskId, Versions, Wall,
 };
 
 use super::index::{CampaignIx, CredentialIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
@@ -109,9 +109,12 @@ impl Target {
 #[derive(Debug)]
 pub(super) struct KnownInstance {
     pub(super) project: ProjectIx,
+    pub(super) id: InstanceId,
     pub(super) name: Arc<str>,
     /// Its targets, one per campaign.
     pub(super) targets: Vec<TargetIx>,
+    /// The sweep that last showed it, by [`Project::sweeps_begun`].
+    pub(super) seen_in_begun: u32,
     /// The full sweep that last showed it.
     pub(super) seen_in_sweep: u64,
     /// Hash of the facts in its row: a change writes the row again.
@@ -210,6 +213,8 @@ pub(super) struct Project {
     /// Cloud clock minus ours, once an answer told it.
     pub(super) skew: Option<Millis>,
     pub(super) sweep: Option<Sweep>,
+    /// Sweeps of this process, short ones too.
+    pub(super) sweeps_begun: u32,
     pub(super) sweep_due: Steady,
     pub(super) sweep_failures: u32,
     /// Sweeps in a row that were refused, and the cloud's words.
@@ -259,8 +264,11 @@ pub(super) enum Circuit {
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     pub(super) offset: usize,
-    /// What was listed so far; whole only where a campaign may take it in.
-    pub(super) seen: BTreeMap<InstanceId, Option<Arc<Instance>>>,
+    /// Listed so far and whole, where a campaign may take them in; of the others only what no
+    /// campaign has yet.
+    pub(super) taken_in: IdMap<InstanceId, Option<Arc<Instance>>>,
+    /// Listed so far, besides.
+    pub(super) counted: u32,
     pub(super) pages: usize,
 }
 

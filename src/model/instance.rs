@@ -74,7 +74,7 @@ pub enum CurrentTask {
 }
 
 /// The deployment form: `cache_mode` of "show", else derived from the spec code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheMode {
     Single,

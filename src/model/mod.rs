@@ -12,6 +12,7 @@ pub mod closest;
 pub mod draw;
 pub mod duration;
 pub mod id;
+pub mod id_map;
 pub mod instance;
 pub mod policy;
 pub mod task;
@@ -25,6 +26,7 @@ pub use duration::{DurationClass, Parts, Samples};
 pub use id::{
     AttemptId, CampaignName, CredentialName, InstanceId, ProjectName, TargetId, TaskId, WindowName,
 };
+pub use id_map::IdMap;
 pub use instance::{CacheMode, CurrentTask, Edition, Instance, InstanceStatus};
 pub use policy::Settings;
 pub use task::{Task, TaskStatus};

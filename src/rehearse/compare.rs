@@ -11,7 +11,7 @@ pub(super) fn differences(engine: &Engine, store: &MemoryStore) -> Vec<String> {
         let own = engine.target_row(&row.id);
         (own != Some(row)).then(|| format!("the store has {row:?}, the engine {own:?}"))
     });
-    let (own, stored) = (engine.rows_beside_targets(), store.rows());
+    let (own, stored) = (engine.rows_beside_targets(), store.rows_beside_targets());
     let others = [
         changed("freezes", &stored.freezes, &own.freezes),
         changed("attempts", &stored.attempts, &own.attempts),

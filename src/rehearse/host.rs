@@ -28,8 +28,12 @@ const CLOCK_SAMPLES_APART: Millis = Millis::from_secs(10);
 /// So many problems are kept; one is already too many.
 const PROBLEMS_MAX: usize = 100;
 
-/// Every so many steps the whole state is compared with the store.
+/// Every so many steps the whole state is compared with the store …
 const COMPARE_EVERY: u64 = 256;
+
+/// … but of a fleet larger than this, what goes through all of it is done only once in as many
+/// steps as it has targets: it then costs no more than the steps themselves.
+const SMALL_FLEET: usize = 1_000;
 
 /// Where a run begins.
 pub struct Setup {
@@ -84,6 +88,9 @@ pub struct Host {
     pub(super) freeze_file: bool,
     pub(super) network: Network,
     pub(super) steps: u64,
+    /// The step after which everything was last gone through, each time for one purpose.
+    wakes_checked_at: u64,
+    rows_compared_at: u64,
     pub(super) requests: u64,
     pub(super) crashes: u32,
     /// The planned crash of the step under way.
@@ -113,6 +120,8 @@ impl Host {
             freeze_file: false,
             network: Network::Up,
             steps: 0,
+            wakes_checked_at: 0,
+            rows_compared_at: 0,
             requests: 0,
             crashes: 0,
             meets: None,
@@ -387,7 +396,8 @@ impl Host {
         } else if !self.dies(Boundary::BeforeCommit) {
             self.commit(now, &input, step);
         }
-        if self.steps.is_multiple_of(COMPARE_EVERY) {
+        if self.is_worth_it(self.rows_compared_at, COMPARE_EVERY) {
+            self.rows_compared_at = self.steps;
             self.compare_rows();
         }
     }
@@ -451,8 +461,19 @@ impl Host {
         }
     }
 
+    /// Whether to go through the whole fleet again, `every` so many steps if it is small.
+    fn is_worth_it(&self, last: u64, every: u64) -> bool {
+        let targets = self.store.count_targets();
+        let every = if targets <= SMALL_FLEET { every } else { every.max(targets as u64) };
+        self.steps - last >= every
+    }
+
     /// Nothing waits for a wake-up that got lost.
     fn check_wakes(&mut self) {
+        if !self.is_worth_it(self.wakes_checked_at, 0) {
+            return;
+        }
+        self.wakes_checked_at = self.steps;
         let lost = self.engine().map(Engine::lost_wakes).unwrap_or_default();
         lost.into_iter().for_each(|lost| self.problem(lost));
     }

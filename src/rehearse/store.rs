@@ -7,14 +7,16 @@ use crate::engine::rows::{
     AttemptRow, CampaignRow, CredentialRow, FreezeRow, InstanceRow, ProjectRow, Rows, TargetRow,
 };
 use crate::engine::{Event, Step};
-use crate::model::{AttemptId, CampaignName, CredentialName, InstanceId, ProjectName, TargetId};
+use crate::model::{
+    AttemptId, CampaignName, CredentialName, IdMap, InstanceId, ProjectName, TargetId,
+};
 
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
-    instances: BTreeMap<(ProjectName, InstanceId), InstanceRow>,
-    targets: BTreeMap<TargetId, TargetRow>,
+    instances: IdMap<(ProjectName, InstanceId), InstanceRow>,
+    targets: IdMap<TargetId, TargetRow>,
     /// All that ever were; the engine is given the open ones.
-    attempts: BTreeMap<AttemptId, AttemptRow>,
+    attempts: IdMap<AttemptId, AttemptRow>,
     campaigns: BTreeMap<CampaignName, CampaignRow>,
     projects: BTreeMap<ProjectName, ProjectRow>,
     credentials: BTreeMap<CredentialName, CredentialRow>,
@@ -53,23 +55,29 @@ impl MemoryStore {
         self.ledger.extend(step.events.iter().cloned());
     }
 
-    /// What a restart reads.
+    /// What a restart reads, in the order of ids, as the database gives it.
     pub fn rows(&self) -> Rows {
+        let mut instances: Vec<InstanceRow> = self.instances.values().cloned().collect();
+        let mut targets: Vec<TargetRow> = self.targets.values().cloned().collect();
+        instances.sort_by(|one, other| {
+            (&one.project, &one.instance).cmp(&(&other.project, &other.instance))
+        });
+        targets.sort_by(|one, other| one.id.cmp(&other.id));
+        let last_at = self.ledger.last().map(|event| event.at);
+        Rows { last_at, instances, targets, ..self.rows_beside_targets() }
+    }
+
+    /// As [`crate::engine::Engine::rows_beside_targets`].
+    pub fn rows_beside_targets(&self) -> Rows {
+        let open = self.attempts.values().filter(|row| row.ended_at.is_none());
         Rows {
             last_seq: self.ledger.last().map_or(0, |event| event.seq),
-            last_at: self.ledger.last().map(|event| event.at),
-            instances: self.instances.values().cloned().collect(),
-            targets: self.targets.values().cloned().collect(),
-            attempts: self
-                .attempts
-                .values()
-                .filter(|row| row.ended_at.is_none())
-                .cloned()
-                .collect(),
+            attempts: open.cloned().collect(),
             campaigns: self.campaigns.values().cloned().collect(),
             projects: self.projects.values().cloned().collect(),
             credentials: self.credentials.values().cloned().collect(),
             freezes: self.freezes.values().cloned().collect(),
+            ..Rows::default()
         }
     }
 
@@ -79,6 +87,10 @@ impl MemoryStore {
 
     pub fn targets(&self) -> impl Iterator<Item = &TargetRow> {
         self.targets.values()
+    }
+
+    pub fn count_targets(&self) -> usize {
+        self.targets.len()
     }
 
     pub fn target(&self, id: &TargetId) -> Option<&TargetRow> {

@@ -8,6 +8,7 @@ mod machine;
 mod makespan;
 mod opening;
 mod process;
+mod rehearsal;
 mod stage;
 
 use clap::ValueEnum;
@@ -42,6 +43,8 @@ enum Row {
     Restart,
     /// Whole campaigns beside their lower bound, and the calls they make.
     Makespan,
+    /// A fleet of 100,000 rehearsed over six weeks.
+    Rehearsal,
 }
 
 /// One figure beside its budget.
@@ -65,6 +68,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             Row::Opening => show(context.block_on(opening::measure())?)?,
             Row::Memory => show(context.block_on(process::memory())?)?,
             Row::Restart => show(context.block_on(process::restart())?)?,
+            Row::Rehearsal => rehearsal::measure(&mut show)?,
             Row::Makespan => context.block_on(makespan::measure(args.full, &mut show))?,
         }
     }

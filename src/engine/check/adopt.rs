@@ -26,8 +26,7 @@ impl Checker {
         }
         for row in &rows.targets {
             let facts = TargetFacts::from_row(row);
-            self.add(&row.id, &facts);
-            self.targets.insert(row.id.clone(), facts);
+            self.add(row.id.clone(), facts);
             let facts = self.instance_mut(&row.id.project, &row.id.instance);
             if let (Some(versions), Some(at)) = (&row.detail.versions, row.detail.versions_at) {
                 let (at, what) = (Steady(at.0), Versions::clone(versions));

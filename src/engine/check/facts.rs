@@ -12,8 +12,8 @@ use crate::engine::rows::{AttemptRow, FirstUncertain, Flight, TargetRow};
 use crate::engine::state::{CampaignState, PauseCauses, TargetState};
 use crate::model::policy::{CampaignPolicy, GroupKey};
 use crate::model::{
-    AttemptId, CredentialName, Instance, InstanceId, ProjectName, ReadCall, Steady, Task, TaskId,
-    Versions, Wall,
+    AttemptId, CredentialName, IdMap, Instance, InstanceId, ProjectName, ReadCall, Steady, Task,
+    TaskId, Versions, Wall,
 };
 
 /// One limit of a campaign's `max_unavailable`, by its place in the list, and one of its groups.
@@ -202,7 +202,7 @@ pub(super) struct ProjectFacts {
     /// The user of tasks that a 200 named, and the fingerprint of what they were sent with.
     pub own_user: Option<(Arc<str>, Arc<str>)>,
     /// Tasks that a 200 named and whose user was not shown yet, with that fingerprint.
-    pub accepted: BTreeMap<TaskId, Arc<str>>,
+    pub accepted: IdMap<TaskId, Arc<str>>,
 }
 
 /// A project's own pause (rule S9).

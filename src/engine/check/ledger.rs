@@ -176,8 +176,7 @@ impl Checker {
             groups: Vec::new(),
             settled_at: None,
         };
-        self.add(&id, &facts);
-        self.targets.insert(id, facts);
+        self.add(id, facts);
     }
 
     fn apply_campaign_event(&mut self, event: &Event, name: &CampaignName) {

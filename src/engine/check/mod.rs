@@ -38,7 +38,8 @@ use crate::engine::request::ReadId;
 use crate::engine::rows::Rows;
 use crate::engine::{Event, Step};
 use crate::model::{
-    CampaignName, CredentialName, InstanceId, Millis, ProjectName, Settings, Steady, TargetId, Wall,
+    CampaignName, CredentialName, IdMap, InstanceId, Millis, ProjectName, Settings, Steady,
+    TargetId, Wall,
 };
 
 use clock::Clock;
@@ -97,11 +98,11 @@ pub struct Checker {
     /// Reads asked so far, by all processes.
     asked: u64,
     settings: Arc<Settings>,
-    targets: BTreeMap<TargetId, TargetFacts>,
+    targets: IdMap<TargetId, TargetFacts>,
     campaigns: BTreeMap<CampaignName, CampaignFacts>,
     projects: BTreeMap<ProjectName, ProjectFacts>,
     credentials: BTreeMap<CredentialName, CredentialFacts>,
-    instances: BTreeMap<(ProjectName, InstanceId), InstanceFacts>,
+    instances: IdMap<(ProjectName, InstanceId), InstanceFacts>,
     reads: BTreeMap<ReadId, OpenRead>,
     freezes: BTreeMap<Scope, Option<Wall>>,
     process: ProcessFacts,
@@ -116,11 +117,11 @@ impl Checker {
             last_seq: rows.last_seq,
             asked: 0,
             settings: Arc::default(),
-            targets: BTreeMap::new(),
+            targets: IdMap::default(),
             campaigns: BTreeMap::new(),
             projects: BTreeMap::new(),
             credentials: BTreeMap::new(),
-            instances: BTreeMap::new(),
+            instances: IdMap::default(),
             reads: BTreeMap::new(),
             freezes: BTreeMap::new(),
             process: ProcessFacts::default(),

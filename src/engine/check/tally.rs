@@ -7,21 +7,23 @@ use crate::model::TargetId;
 impl Checker {
     /// Changes a target's facts and the counters that depend on them.
     pub(super) fn change(&mut self, id: &TargetId, change: impl FnOnce(&mut TargetFacts)) {
-        let Some(mut facts) = self.targets.remove(id) else { return };
-        self.count(id, &facts, Side::Out);
-        change(&mut facts);
-        self.count(id, &facts, Side::In);
-        self.targets.insert(id.clone(), facts);
+        let Some(at) = self.targets.get_index_of(id) else { return };
+        self.count(id, at, Side::Out);
+        change(&mut self.targets[at]);
+        self.count(id, at, Side::In);
     }
 
-    pub(super) fn add(&mut self, id: &TargetId, facts: &TargetFacts) {
-        self.count(id, facts, Side::In);
+    pub(super) fn add(&mut self, id: TargetId, facts: TargetFacts) {
+        let (at, _) = self.targets.insert_full(id.clone(), facts);
+        self.count(&id, at, Side::In);
     }
 
-    fn count(&mut self, id: &TargetId, facts: &TargetFacts, side: Side) {
-        let campaign = self.campaigns.entry(id.campaign.clone()).or_default();
-        campaign.count(facts, side);
-        if facts.state.is_in_flight() {
+    /// The target with that id, which stands at that place.
+    fn count(&mut self, id: &TargetId, at: usize, side: Side) {
+        let facts = &self.targets[at];
+        let is_in_flight = facts.state.is_in_flight();
+        self.campaigns.entry(id.campaign.clone()).or_default().count(facts, side);
+        if is_in_flight {
             side.apply(&mut self.projects.entry(id.project.clone()).or_default().in_flight);
             side.apply(&mut self.instance_mut(&id.project, &id.instance).in_flight);
         }

@@ -253,6 +253,7 @@ impl World {
 
     /// The instance is gone, and with it what runs on it.
     fn delete(&mut self, place: Place) {
+        self.projects[place.project].hides = true;
         let instance = self.instance_mut(place);
         instance.deleted = true;
         for index in instance.running.clone() {

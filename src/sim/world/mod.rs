@@ -48,7 +48,7 @@ use self::advance::Event;
 use self::fault::{Faults, Occasion};
 use self::instance::SimInstance;
 use self::throttle::{Caller, Throttle, limits_of};
-use crate::model::{InstanceId, Millis, TaskId, Wall, draw};
+use crate::model::{IdMap, InstanceId, Millis, TaskId, Wall, draw};
 
 /// The whole simulated cloud.
 #[derive(Debug, Clone)]
@@ -84,10 +84,12 @@ struct Project {
     capability: Capability,
     limits: Vec<LimitSpec>,
     instances: Vec<SimInstance>,
-    instance_by_id: BTreeMap<Arc<str>, usize>,
+    instance_by_id: IdMap<Arc<str>, usize>,
     /// Instance and task, in the order of creation.
     centre: Vec<(usize, usize)>,
     lists_answered: usize,
+    /// The list may have to leave instances out.
+    hides: bool,
     in_flight: usize,
     peak_in_flight: usize,
 }
@@ -159,9 +161,10 @@ impl World {
             capability: spec.upgrade_call,
             limits: limits_of(spec, &self.knobs),
             instances: Vec::new(),
-            instance_by_id: BTreeMap::new(),
+            instance_by_id: IdMap::default(),
             centre: Vec::new(),
             lists_answered: 0,
+            hides: false,
             in_flight: 0,
             peak_in_flight: 0,
         };
@@ -177,6 +180,7 @@ impl World {
                     made.takes = self.takes;
                 }
                 self.add_changes(instance, place, &mut made);
+                project.hides |= read::is_hidden(&made);
                 project.instance_by_id.insert(made.base.id.0.clone(), place.instance);
                 project.instances.push(made);
             }

@@ -138,7 +138,7 @@ impl World {
         let shifts = self.knobs.paging == Paging::Shifting;
         let project = &mut self.projects[project];
         project.lists_answered += 1;
-        let everything = query.is_unfiltered() && !project.instances.iter().any(is_hidden);
+        let everything = query.is_unfiltered() && !project.hides;
         if everything && !shifts {
             // Large fleets are listed often.
             let rest = project.instances.iter().skip(query.offset).take(query.limit);
@@ -251,7 +251,7 @@ impl World {
 }
 
 /// Whether the list shows the instance only on demand.
-fn is_hidden(instance: &SimInstance) -> bool {
+pub(super) fn is_hidden(instance: &SimInstance) -> bool {
     instance.deleted || instance.base.status == InstanceStatus::CreateFailed
 }
 
