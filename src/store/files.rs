@@ -31,6 +31,8 @@ const FILE_MODE: u32 = 0o600;
 pub(super) struct Paths {
     pub store: PathBuf,
     pub wal: PathBuf,
+    /// Of a change made before there was a log.
+    pub journal: PathBuf,
     pub shared_memory: PathBuf,
     pub lock: PathBuf,
     pub generation: PathBuf,
@@ -72,6 +74,7 @@ impl Paths {
         };
         Paths {
             wal: with("-wal"),
+            journal: with("-journal"),
             shared_memory: with("-shm"),
             lock: with(".lock"),
             generation: with(".generation"),

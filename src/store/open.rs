@@ -56,10 +56,12 @@ impl Store {
         };
         files::check_owner(&paths.store)?;
         log::check(&paths.wal)?;
+        let is_checked = check_content(&paths).await?;
         let Writer { mut connection, wal, .. } = connect(&paths).await?;
-        sqlite::check_integrity(&mut connection, &paths.store).await?;
+        if !is_checked {
+            sqlite::check_integrity(&mut connection, &paths.store).await?;
+        }
         let failed = StoreError::database(&paths.store);
-        schema::check(&mut connection, &paths.store).await?;
         let mut transaction = connection.begin_with(sqlite::BEGIN).await.map_err(&failed)?;
         schema::upgrade(&mut transaction, &paths.store, now).await?;
         transaction.commit().await.map_err(&failed)?;
@@ -97,6 +99,21 @@ impl Store {
         }
         Ok(self.writer.as_mut().expect("it was just made"))
     }
+}
+
+/// Through a connection that only reads: a writer's moves the log into the database as it closes,
+/// and what is refused must stay as it is. `false` if a journal stands in the way, as a crash in
+/// the middle of the first start leaves it: that only a writer can roll back.
+async fn check_content(paths: &Paths) -> Result<bool, StoreError> {
+    if Inode::of(&paths.journal).map_err(StoreError::io("read", &paths.journal))?.is_some() {
+        return Ok(false);
+    }
+    let failed = StoreError::database(&paths.store);
+    let mut connection = sqlite::connect_reader(&paths.store).await.map_err(&failed)?;
+    schema::check(&mut connection, &paths.store).await?;
+    sqlite::check_integrity(&mut connection, &paths.store).await?;
+    connection.close().await.map_err(&failed)?;
+    Ok(true)
 }
 
 async fn connect(paths: &Paths) -> Result<Writer, StoreError> {

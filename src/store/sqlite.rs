@@ -75,6 +75,14 @@ pub(super) async fn connect_writer(path: &Path) -> Result<AnyConnection, StoreEr
     }
 }
 
+/// A connection that changes nothing, as careful as the writer's.
+pub(super) async fn connect_reader(path: &Path) -> Result<AnyConnection, sqlx::Error> {
+    let mut connection = options(path, Mode::Read)?.connect().await?;
+    connection.execute(BUSY_TIMEOUT).await?;
+    connection.execute(CAREFUL).await?;
+    Ok(connection)
+}
+
 /// Makes an empty file a database that names its program; its pages are on disk when the caller
 /// commits.
 pub(super) async fn connect_draft(path: &Path) -> Result<AnyConnection, sqlx::Error> {

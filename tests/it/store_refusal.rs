@@ -261,6 +261,23 @@ async fn killed() -> (Place, Vec<u8>) {
     (killed, log)
 }
 
+/// SQLite moves the log into the database when its last writer leaves, damaged or not. Whoever tries
+/// to mend the store wants both as the crash left them.
+#[tokio::test]
+async fn a_damaged_store_keeps_its_log_and_is_left_as_it_was() {
+    let (place, log) = killed().await;
+    let length = fs::metadata(&place.path).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&place.path).unwrap().set_len(length / 2).unwrap();
+    let before = fs::read(&place.path).unwrap();
+    // A connection is closed by a thread of its own; by the end of the second try the first is.
+    for _ in 0..2 {
+        let error = refusal(&place).await;
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    }
+    assert!(fs::read(&place.path).unwrap() == before, "the store was changed");
+    assert!(fs::read(place.beside("-wal")).unwrap() == log, "the log was changed");
+}
+
 /// Header and frame lengths of the log, with pages of 4,096 bytes.
 const LOG_HEADER: usize = 32;
 const LOG_FRAME: usize = 24 + 4096;
