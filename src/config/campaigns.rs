@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::policy::{
-    CampaignPolicy, FailureBudget, GroupKey, GroupLimit, MaxFailures, Membership, Retry, Start,
-    Untagged,
+    CampaignPolicy, FailureBudget, Fit, GroupKey, GroupLimit, MaxFailures, Membership, Retry,
+    Start, Untagged,
 };
-use crate::model::{CampaignName, Millis, ProjectName, WindowName};
+use crate::model::{CampaignName, Millis, ProjectName, Wall, WindowName};
 
 use super::duration::{ANY_TIME, Duration, SOME_TIME};
 use super::kind::{COUNT, Choice, Flag, Kind, List, Name, Text, print_text, text};
 use super::problem::{Problem, quoted};
 use super::section::{Item, Record, Section};
+use super::time::LocalDateTime;
 use super::{Context, select, waves};
 
 /// How long an uncertain submission may be observed.
@@ -22,6 +23,8 @@ const SHORT_OBSERVE: Millis = Millis::from_secs(60);
 
 const START: Choice<Start> =
     Choice(&[("automatic", Start::Automatic), ("approve", Start::Approve)]);
+
+const FIT: Choice<Fit> = Choice(&[("p95", Fit::P95), ("p50", Fit::P50), ("off", Fit::Off)]);
 
 const MEMBERSHIP: Choice<Membership> =
     Choice(&[("frozen", Membership::Frozen), ("live", Membership::Live)]);
@@ -62,6 +65,9 @@ fn campaign(section: &mut Section<'_>, context: &Context<'_>) -> Option<Campaign
     let max_unavailable = group_limits(section);
     let task_timeout = section.or_default("task_timeout", &SOME_TIME, Millis::from_hours(2));
     let settle = section.or_default("settle", &ANY_TIME, Millis::from_mins(2));
+    let fit = section.or_default("fit", &FIT, Fit::P95);
+    let expected_duration = expected_duration(section, fit);
+    let deadline = deadline(section, context);
     let observe_for = section.or_default("observe_for", &OBSERVE, Millis::from_mins(5));
     if observe_for < SHORT_OBSERVE {
         let problem = Problem::warning(
@@ -87,6 +93,9 @@ fn campaign(section: &mut Section<'_>, context: &Context<'_>) -> Option<Campaign
         max_unavailable: max_unavailable?,
         task_timeout,
         settle,
+        fit,
+        expected_duration,
+        deadline,
         observe_for,
         start,
         membership,
@@ -95,6 +104,26 @@ fn campaign(section: &mut Section<'_>, context: &Context<'_>) -> Option<Campaign
         failure_budget,
         waves: waves?,
     })
+}
+
+fn expected_duration(section: &mut Section<'_>, fit: Fit) -> Option<Millis> {
+    let expected = section.optional("expected_duration", &SOME_TIME, "none");
+    if fit == Fit::Off && section.has("expected_duration") {
+        let problem = Problem::warning("with fit = \"off\" no duration decides about a start");
+        section.problem_at("expected_duration", problem.help("leave one of the two out"));
+    }
+    expected
+}
+
+/// An ambiguous local time counts as its first.
+fn deadline(section: &mut Section<'_>, context: &Context<'_>) -> Option<Wall> {
+    let at = section.optional("deadline", &LocalDateTime, "none")?;
+    let at = Wall(context.time_zone.to_timestamp(at).ok()?.as_millisecond());
+    if at <= context.environment.now() {
+        let problem = Problem::warning("this deadline has passed");
+        section.problem_at("deadline", problem.help("write a date to come, or remove it"));
+    }
+    Some(at)
 }
 
 fn version(section: &mut Section<'_>, key: &'static str) -> Option<String> {

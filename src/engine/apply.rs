@@ -51,6 +51,7 @@ impl Engine {
             projects: projects as u32,
         });
         self.calendar_changed();
+        self.requeue_all();
         self.gate_changed();
     }
 
@@ -76,8 +77,14 @@ impl Engine {
                 self.observe_anew(ix);
                 self.schedule_look(ix, self.wall);
             }
-            TargetState::Running => self.schedule_watch(ix, self.now),
-            TargetState::Verifying => self.resume_verifying(ix),
+            TargetState::Running => {
+                self.unwatched(ix);
+                self.schedule_watch(ix, self.now);
+            }
+            TargetState::Verifying => {
+                self.unwatched(ix);
+                self.resume_verifying(ix);
+            }
             TargetState::Pending => self.want_verdict(ix),
             _ => {}
         }

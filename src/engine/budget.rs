@@ -178,6 +178,7 @@ impl Engine {
         }
         let why: Arc<str> = why.into();
         self.edit(ix, |target| target.row.needs_operator = Some(why.clone()));
+        self.leave_unmeasured(ix);
         self.record_target(ix, Fact::NeedsOperator { why });
     }
 }

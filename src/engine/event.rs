@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::duration::DurationClass;
 use crate::model::{
     AnswerNote, AttemptId, CampaignName, CredentialName, InstanceId, LearnedLimit, Millis,
     ProjectName, TargetId, TaskId, UpgradeBody, Versions, Wall, WindowName,
@@ -49,6 +50,13 @@ impl Event {
             instance: self.instance.clone()?,
         })
     }
+}
+
+/// A duration that was measured, from the intent to the first sight of the finished upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnedDuration {
+    pub class: DurationClass,
+    pub took: Millis,
 }
 
 /// What happened. The serde tag is the event's name in the ledger, in JSON and in `refit events`.
@@ -155,6 +163,9 @@ pub enum Fact {
         before: Option<Versions>,
         after: Option<Versions>,
         took: Millis,
+        /// What it told of its class, where all of it was watched.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        learned: Option<LearnedDuration>,
     },
     Failed {
         reason: Reason,

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::calendar::Interval;
 use crate::model::policy::Starts;
 use crate::model::{Millis, ProjectName, Steady, Wall};
 
 use super::Engine;
 use super::hold::{Hold, HoldKind};
 use super::holds::{freeze_file_words, process_hold};
-use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::index::{CampaignIx, ClassIx, ProjectIx, TargetIx};
 use super::state::{CampaignState, TargetState};
 use super::tables::{CampaignCalendar, Circuit};
 use super::view::{
@@ -19,6 +20,9 @@ use super::view::{
 
 /// How many intervals are looked through for one that fits.
 const INTERVALS_AHEAD: usize = 400;
+
+/// By project, wave and class: a plan has few of these and many targets.
+type FirstIntervals = BTreeMap<(ProjectIx, u32, Option<ClassIx>), Option<IntervalView>>;
 
 impl Engine {
     /// The whole fleet, with what every campaign waits for.
@@ -146,7 +150,7 @@ impl Engine {
         &self,
         ix: TargetIx,
         wall: Wall,
-        intervals: &mut BTreeMap<(ProjectIx, u32), Option<IntervalView>>,
+        intervals: &mut FirstIntervals,
     ) -> PlannedTarget {
         let target = &self.targets[ix.at()];
         let row = &target.row;
@@ -172,13 +176,11 @@ impl Engine {
         &self,
         ix: TargetIx,
         wall: Wall,
-        intervals: &mut BTreeMap<(ProjectIx, u32), Option<IntervalView>>,
+        intervals: &mut FirstIntervals,
     ) -> PlanVerdict {
         let target = &self.targets[ix.at()];
-        let key = (target.project, target.row.wave);
-        let interval = intervals.entry(key).or_insert_with(|| {
-            self.first_interval(target.campaign, target.project, target.row.wave, wall)
-        });
+        let key = (target.project, target.row.wave, self.known_class(ix));
+        let interval = intervals.entry(key).or_insert_with(|| self.first_interval(ix, wall));
         let part = |part: &crate::model::PartVersion| {
             part.upgradable.then(|| part.current.clone()).flatten()
         };
@@ -202,6 +204,11 @@ impl Engine {
         let (campaign, project) = (target.campaign, target.project);
         if self.freeze_file.is_some() || self.thawed(campaign, project, wall).is_none() {
             return Some(self.told(ix, HoldKind::Frozen, wall));
+        }
+        let class = self.known_class(ix);
+        let fit = class.and_then(|class| self.fit_kind(campaign, project, class, wall));
+        if fit == Some(HoldKind::NeverFits) {
+            return Some(self.told(ix, HoldKind::NeverFits, wall));
         }
         if let Err(kind) = self.campaign_gate(campaign)
             && (kind == HoldKind::CampaignRemoved
@@ -231,16 +238,12 @@ impl Engine {
         Some(at)
     }
 
-    /// The first interval in which the wave may start, if every wave before it ends at once: its
-    /// bakes and operators' freezes are waited out, but for a freeze without an end. It opens when
-    /// the wave may start in it.
-    fn first_interval(
-        &self,
-        campaign: CampaignIx,
-        project: ProjectIx,
-        wave: u32,
-        wall: Wall,
-    ) -> Option<IntervalView> {
+    /// The first interval in which the target may start and has room to end, if every wave before
+    /// its own ends at once: its bakes and operators' freezes are waited out, but for a freeze
+    /// without an end. It opens when the wave may start in it.
+    fn first_interval(&self, ix: TargetIx, wall: Wall) -> Option<IntervalView> {
+        let target = &self.targets[ix.at()];
+        let (campaign, project, wave) = (target.campaign, target.project, target.row.wave);
         let detail = &self.campaigns[campaign.at()].detail;
         let calendar = self.campaigns[campaign.at()].calendars.get(&project)?;
         let thawed = |at: Wall| self.thawed(campaign, project, at).unwrap_or(at);
@@ -250,17 +253,26 @@ impl Engine {
             let bake = detail.waves.get(earlier as usize).map_or(Millis::ZERO, |wave| wave.bake);
             at = thawed(at + bake);
         }
-        let interval = startable(calendar, at)?;
+        let interval = startable(calendar, at, self.need_of(ix).map(|need| need.room()))?;
         let open = if at > wall { interval.open.max(at) } else { interval.open };
         Some(IntervalView { open, ..IntervalView::from(&interval) })
     }
 }
 
-fn startable(calendar: &CampaignCalendar, at: Wall) -> Option<crate::model::calendar::Interval> {
+/// The first interval in which something may start from `at` on, and has so much room, if told.
+pub(super) fn startable(
+    calendar: &CampaignCalendar,
+    at: Wall,
+    room: Option<Millis>,
+) -> Option<Interval> {
+    let has_room = |interval: &Interval| match (room, interval.close()) {
+        (Some(room), Some(close)) => interval.open.max(at) + room <= close,
+        _ => true,
+    };
     let intervals = calendar.calendar.intervals_after(at).take(INTERVALS_AHEAD);
-    intervals.into_iter().find(|interval| interval.allows_starts_after(at))
+    intervals.into_iter().find(|found| found.allows_starts_after(at) && has_room(found))
 }
 
-pub(super) fn next_open(calendar: &CampaignCalendar, at: Wall) -> Option<Wall> {
-    startable(calendar, at).map(|interval| interval.open.max(at))
+fn next_open(calendar: &CampaignCalendar, at: Wall) -> Option<Wall> {
+    startable(calendar, at, None).map(|interval| interval.open.max(at))
 }

@@ -183,6 +183,8 @@ impl Engine {
         let Some(calendar) = self.campaigns[ix.at()].calendars.get_mut(&project) else { return };
         let interval = calendar.calendar.interval_at_or_after(wall);
         calendar.interval = interval.clone();
+        self.refresh_needs(ix, project);
+        let Some(calendar) = self.campaigns[ix.at()].calendars.get_mut(&project) else { return };
         if let (Some(announced), Some(now)) = (&mut calendar.announced, &interval)
             && announced.close().is_none()
             && now.open <= announced.known_until()
@@ -212,14 +214,20 @@ impl Engine {
             self.calendar_seen(ix, opened.open);
             self.announce_opening(ix, project, opened);
         }
-        if let Some(interval) = interval {
-            let (opening, cutoff) = (interval.open, interval.starts_until());
-            let edges = [opening - PREPARE_AHEAD, opening, cutoff, interval.known_until()];
-            if let Some(next) = edges.into_iter().filter(|&edge| edge > wall).min() {
-                self.wake_campaign(ix, self.steady_at(next));
-            }
-        }
+        self.wake_at_edge(ix, project);
         self.mark_project(project);
+    }
+
+    /// Wakes the campaign when the interval opens or ends, for all or for one class.
+    pub(super) fn wake_at_edge(&mut self, ix: CampaignIx, project: ProjectIx) {
+        let Some(calendar) = self.campaigns[ix.at()].calendars.get(&project) else { return };
+        let Some(interval) = &calendar.interval else { return };
+        let (opening, cutoff) = (interval.open, interval.starts_until());
+        let edges = [opening - PREPARE_AHEAD, opening, cutoff, interval.known_until()];
+        let edges = edges.into_iter().chain(calendar.fit_ends());
+        if let Some(next) = edges.filter(|&edge| edge > self.wall).min() {
+            self.wake_campaign(ix, self.steady_at(next));
+        }
     }
 
     fn announce_opening(
@@ -288,7 +296,8 @@ impl Engine {
 
     pub(super) fn gate_for(&self, ix: TargetIx, at: Wall) -> Result<(), HoldKind> {
         let target = &self.targets[ix.at()];
-        self.start_gate(target.campaign, target.project, at)
+        self.start_gate(target.campaign, target.project, at)?;
+        if self.target_fits(ix, at) { Ok(()) } else { Err(HoldKind::DoesNotFit) }
     }
 }
 

@@ -16,6 +16,10 @@ pub enum HoldKind {
     Frozen,
     OutsideWindow,
     PastCutoff,
+    /// Its upgrade would not be over before the end of this interval.
+    DoesNotFit,
+    /// Nor before the end of any that comes.
+    NeverFits,
     CampaignPaused,
     CampaignRemoved,
     ProjectStopped,
@@ -51,6 +55,8 @@ impl HoldKind {
             HoldKind::Frozen => "frozen",
             HoldKind::OutsideWindow => "outside_window",
             HoldKind::PastCutoff => "past_cutoff",
+            HoldKind::DoesNotFit => "does_not_fit",
+            HoldKind::NeverFits => "never_fits",
             HoldKind::CampaignPaused => "campaign_paused",
             HoldKind::CampaignRemoved => "campaign_removed",
             HoldKind::ProjectStopped => "project_stopped",

@@ -9,9 +9,8 @@ use crate::model::{Steady, TargetId, TaskId, Wall};
 
 use super::Engine;
 use super::event::Quota;
-use super::explain::next_open;
 use super::hold::{Hold, HoldKind, shell_word, target_command, unfreeze_command};
-use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::index::{CampaignIx, ClassIx, ProjectIx, TargetIx};
 use super::rows::FreezeRow;
 use super::state::{CampaignState, PauseCause, TargetState};
 use super::tables::Preparing;
@@ -111,19 +110,26 @@ impl Engine {
 
     pub(super) fn pending_hold(&self, ix: TargetIx, wall: Wall) -> Hold {
         let target = &self.targets[ix.at()];
-        let shared = self.shared_kind(target.campaign, target.project, wall);
+        let class = self.known_class(ix);
+        let shared = self.shared_kind(target.campaign, target.project, class, wall);
         self.told(ix, shared.unwrap_or_else(|| self.own_kind(ix, wall)), wall)
     }
 
-    /// The first reason that holds for all that the campaign has to do in this project.
+    /// The first reason that holds for all that the campaign has to do in this project; of a class,
+    /// if one is named.
     pub(super) fn shared_kind(
         &self,
         campaign: CampaignIx,
         project: ProjectIx,
+        class: Option<ClassIx>,
         wall: Wall,
     ) -> Option<HoldKind> {
         if let Err(kind) = self.time_gate(campaign, project, wall) {
             return Some(kind);
+        }
+        let fit = class.and_then(|class| self.fit_kind(campaign, project, class, wall));
+        if fit.is_some() {
+            return fit;
         }
         if let Err(kind @ (HoldKind::CampaignPaused | HoldKind::CampaignRemoved)) =
             self.campaign_gate(campaign)
@@ -190,6 +196,7 @@ impl Engine {
         use HoldKind as K;
         match kind {
             K::Frozen | K::OutsideWindow | K::PastCutoff => self.time_hold(ix, kind, wall),
+            K::DoesNotFit | K::NeverFits => self.fit_hold(ix, kind, wall),
             K::CampaignPaused | K::CampaignRemoved | K::AwaitingApproval | K::BudgetTripped => {
                 self.campaign_hold(ix, kind)
             }
@@ -376,7 +383,11 @@ impl Engine {
             (HoldKind::PastCutoff, _) => Hold::new(kind, "too late in this window").next(windows),
             _ => Hold::new(kind, "no window is open").next(windows),
         };
-        Hold { earliest: calendar.and_then(|calendar| next_open(calendar, wall)), ..built }
+        let detail = match self.never_fits(ix, wall) {
+            Some(words) => format!("{}; {words}", built.detail),
+            None => built.detail.clone(),
+        };
+        Hold { detail, earliest: self.next_start(ix, wall), ..built }
     }
 
     fn campaign_hold(&self, ix: TargetIx, kind: HoldKind) -> Hold {

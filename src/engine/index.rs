@@ -15,4 +15,4 @@ macro_rules! index {
     };
 }
 
-index!(TargetIx, CampaignIx, ProjectIx, CredentialIx, InstanceIx, GroupIx, LaneIx);
+index!(TargetIx, CampaignIx, ProjectIx, CredentialIx, InstanceIx, GroupIx, LaneIx, ClassIx);

@@ -231,6 +231,7 @@ impl Engine {
         if entry.facts != facts {
             entry.facts = facts;
             entry.name = instance.name.clone();
+            entry.cache_mode = instance.cache_mode;
             let row = InstanceRow::new(&self.projects[project.at()].name, instance);
             self.regroup(known, &row);
             self.changes().instances.push(row);

@@ -166,21 +166,34 @@ impl Engine {
             let at = self.steady_at(at);
             self.timers.push(at, Timer::Target(ix));
         }
-        let ready = pending && self.is_ready(ix);
-        let target = &mut self.targets[ix.at()];
-        if ready == target.is_queued {
+        if !pending || !self.is_ready(ix) {
+            return self.leave_queue(ix);
+        }
+        let class = self.enter_class(self.class_of(ix));
+        if self.targets[ix.at()].is_queued && self.targets[ix.at()].class == class {
             return;
         }
-        target.is_queued = ready;
-        let key = super::ready::QueueKey { project: target.project, wave: target.row.wave };
-        let (lane, rank, project) = (target.lane, target.row.rank, target.project);
-        let queues = &mut self.campaigns[target.campaign.at()].ready;
-        if ready {
-            queues.insert(key, lane, rank, ix);
-            self.mark_project(project);
-        } else {
-            queues.remove(key, lane, rank, ix);
+        self.leave_queue(ix);
+        let target = &mut self.targets[ix.at()];
+        target.class = class;
+        target.is_queued = true;
+        let (key, lane, rank) = (target.queue_key(), target.lane, target.row.rank);
+        let (campaign, project) = (target.campaign, target.project);
+        self.campaigns[campaign.at()].ready.insert(key, lane, rank, ix);
+        self.mark_project(project);
+    }
+
+    pub(super) fn leave_queue(&mut self, ix: TargetIx) {
+        let target = &mut self.targets[ix.at()];
+        if std::mem::take(&mut target.is_queued) {
+            let (key, lane, rank) = (target.queue_key(), target.lane, target.row.rank);
+            self.campaigns[target.campaign.at()].ready.remove(key, lane, rank, ix);
         }
+    }
+
+    /// What a campaign asks for may be something else now, and with it the class of what waits.
+    pub(super) fn requeue_all(&mut self) {
+        (0..self.targets.len() as u32).for_each(|at| self.requeue(TargetIx(at)));
     }
 
     pub(super) fn is_ready(&self, ix: TargetIx) -> bool {

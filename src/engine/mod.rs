@@ -20,7 +20,10 @@ mod budget;
 mod circuit;
 mod credential;
 mod drain;
+mod durations;
 mod explain;
+mod fit;
+mod fit_hold;
 mod gates;
 mod holds;
 mod index;
@@ -74,6 +77,7 @@ use crate::model::{
     TargetId, Versions, Wall,
 };
 
+use durations::Durations;
 use index::{CampaignIx, CredentialIx, InstanceIx, ProjectIx, TargetIx};
 use instance_index::InstanceIndex;
 use rows::{AttemptRow, FreezeRow};
@@ -122,6 +126,7 @@ pub struct Engine {
     /// Tickets that are out, with the generation of the credential they use.
     sending: BTreeMap<TargetIx, u32>,
     freezes: BTreeMap<Scope, FreezeRow>,
+    durations: Durations,
     /// The latest distinct version answers, newest first.
     known_versions: Vec<Arc<Versions>>,
 
@@ -183,6 +188,7 @@ impl Engine {
             attempts: BTreeMap::new(),
             sending: BTreeMap::new(),
             freezes: BTreeMap::new(),
+            durations: Durations::default(),
             known_versions: Vec::new(),
             timers: Timers::default(),
             outstanding: BTreeMap::new(),
@@ -238,6 +244,7 @@ impl Engine {
             projects: self.projects.iter().map(|project| project.row(self.offset)).collect(),
             credentials: self.credentials.iter().map(Credential::row).collect(),
             freezes: self.freezes.values().cloned().collect(),
+            durations: self.durations.rows(),
             ..Rows::default()
         }
     }

@@ -10,7 +10,7 @@ use crate::model::{CacheMode, Instance, InstanceId, ProjectName, TargetId, draw}
 
 use super::Engine;
 use super::event::Fact;
-use super::index::{CampaignIx, GroupIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
+use super::index::{CampaignIx, ClassIx, GroupIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
 use super::inventory::Facts;
 use super::precheck::kind_refusal;
 use super::rows::{InstanceRow, TargetDetail, TargetRow};
@@ -263,6 +263,7 @@ impl Engine {
             project,
             id: row.instance.clone(),
             name: row.name.clone(),
+            cache_mode: row.cache_mode,
             // One, mostly; growing would begin with four.
             targets: Vec::with_capacity(1),
             seen_in_begun: 0,
@@ -295,6 +296,7 @@ impl Engine {
             project,
             instance,
             lane,
+            class: ClassIx(0),
             preparing: Preparing::No,
             is_queued: false,
             is_touched: false,

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::index::{GroupIx, LaneIx, TargetIx};
+use super::index::{ClassIx, GroupIx, LaneIx, TargetIx};
 
 /// From this many members on a group has cells of its own.
 const LARGE_GROUP: u32 = 32;
@@ -48,17 +48,20 @@ enum ParkedWhat {
     Lane(LaneIx),
 }
 
-/// One queue: a project's targets of one wave.
+/// One queue: a project's targets of one wave and one class of durations. What does not fit before
+/// the end of a window is left out whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueueKey {
     pub(super) project: super::index::ProjectIx,
     pub(super) wave: u32,
+    pub(super) class: ClassIx,
 }
 
 /// The largest group of a lane, if it is large.
 type CellKey = Option<GroupIx>;
 
-type Rank = (u64, TargetIx);
+/// A target's place in the campaign's order.
+pub(super) type Rank = (u64, TargetIx);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -82,6 +85,8 @@ pub(super) struct Ready {
     /// The cell of each lane, fixed when it is first queued: groups grow while targets join.
     lane_cells: BTreeMap<LaneIx, CellKey>,
     queues: BTreeMap<QueueKey, Queue>,
+    /// Every class that was ever queued: a handful.
+    classes: Vec<ClassIx>,
 }
 
 impl Ready {
@@ -133,6 +138,9 @@ impl Ready {
     }
 
     pub(super) fn insert(&mut self, key: QueueKey, lane: LaneIx, rank: u64, target: TargetIx) {
+        if !self.classes.contains(&key.class) {
+            self.classes.push(key.class);
+        }
         self.change(key, lane, |targets| targets.insert((rank, target)));
     }
 
@@ -141,7 +149,7 @@ impl Ready {
     }
 
     /// The best target of this queue whose groups all have room; it stays in the queue.
-    pub(super) fn first(&mut self, key: QueueKey) -> Option<TargetIx> {
+    pub(super) fn first(&mut self, key: QueueKey) -> Option<Rank> {
         loop {
             let &(head, cell) = self.queues.get(&key)?.on.first()?;
             if let Some(group) = cell.filter(|group| self.groups[group.at()].is_full()) {
@@ -149,14 +157,14 @@ impl Ready {
                 continue;
             }
             let queue = self.queues.get(&key)?;
-            let &((_, target), lane) = queue.cells.get(&cell)?.first()?;
+            let &(rank, lane) = queue.cells.get(&cell)?.first()?;
             let full = self.lanes[lane.at()]
                 .iter()
                 .copied()
                 .find(|group| self.groups[group.at()].is_full());
             match full {
                 Some(group) => self.park(key, cell, lane, group),
-                None => return Some(target),
+                None => return Some(rank),
             }
         }
     }
@@ -169,6 +177,10 @@ impl Ready {
 
     pub(super) fn keys(&self) -> impl Iterator<Item = QueueKey> {
         self.queues.keys().copied()
+    }
+
+    pub(super) fn classes(&self) -> &[ClassIx] {
+        &self.classes
     }
 
     pub(super) fn is_empty(&self, key: QueueKey) -> bool {
@@ -296,7 +308,7 @@ mod tests {
     use super::super::index::ProjectIx;
     use super::*;
 
-    const KEY: QueueKey = QueueKey { project: ProjectIx(0), wave: 0 };
+    const KEY: QueueKey = QueueKey { project: ProjectIx(0), wave: 0, class: ClassIx(0) };
 
     #[derive(Debug, Clone)]
     enum Act {
@@ -363,10 +375,11 @@ mod tests {
             }
             let mut taken: Vec<TargetIx> = Vec::new();
             for act in acts {
-                prop_assert_eq!(ready.first(KEY), best_by_hand(&ready, &waiting, &lanes));
+                let first = ready.first(KEY).map(|(_, target)| target);
+                prop_assert_eq!(first, best_by_hand(&ready, &waiting, &lanes));
                 match act {
                     Act::Take => {
-                        if let Some(ix) = ready.first(KEY) {
+                        if let Some((_, ix)) = ready.first(KEY) {
                             ready.remove(KEY, lanes[ix.at()], rank(ix), ix);
                             waiting.remove(&(rank(ix), ix));
                             ready.occupy(lanes[ix.at()]);

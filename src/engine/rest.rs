@@ -126,6 +126,11 @@ impl Engine {
             (Preparing::No, _) if self.is_ready(ix) != target.is_queued => {
                 Some("its queue does not know whether it is ready")
             }
+            (Preparing::No, _)
+                if target.is_queued && self.known_class(ix) != Some(target.class) =>
+            {
+                Some("it waits among targets of another class")
+            }
             _ => None,
         }
     }
@@ -234,6 +239,7 @@ impl Engine {
                 target.is_queued
                     && open.contains(&target.campaign)
                     && target.row.wave <= campaign.detail.wave
+                    && self.fits(target.campaign, project, target.class, self.wall)
                     && campaign.ready.full_group(target.lane).is_none()
             })
     }

@@ -31,6 +31,7 @@ impl Engine {
         for row in rows.freezes {
             self.freezes.insert(row.scope.clone(), row);
         }
+        self.load_durations(std::mem::take(&mut rows.durations));
         for row in rows.projects {
             self.load_project(row);
         }
@@ -67,9 +68,7 @@ impl Engine {
             }
         }
         // A target may have been queued before its sibling in flight was known.
-        for at in 0..self.targets.len() as u32 {
-            self.requeue(TargetIx(at));
-        }
+        self.requeue_all();
         if let Some(by) = ahead {
             self.record_process(Fact::ClockBehindStore { ahead: by });
             self.touch_all();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::duration::{DurationClass, Samples};
 use crate::model::policy::{Labels, Rate, Wave};
 use crate::model::{
     AttemptId, CacheMode, CampaignName, CredentialName, Instance, InstanceId, LearnedLimit, Millis,
@@ -33,6 +34,7 @@ pub struct Rows {
     pub projects: Vec<ProjectRow>,
     pub credentials: Vec<CredentialRow>,
     pub freezes: Vec<FreezeRow>,
+    pub durations: Vec<DurationRow>,
 }
 
 /// The rows of one step, whole; the last one of an id wins.
@@ -45,6 +47,7 @@ pub struct Changes {
     pub projects: Vec<ProjectRow>,
     pub credentials: Vec<CredentialRow>,
     pub freezes: Vec<FreezeRow>,
+    pub durations: Vec<DurationRow>,
     /// Operator freezes that were lifted.
     pub unfrozen: Vec<Scope>,
 }
@@ -219,6 +222,11 @@ pub struct Flight {
     pub verifying_since: Option<Wall>,
     /// When the settling ends.
     pub settled_at: Option<Wall>,
+    /// First sight of the finished upgrade: when the settling began that lasts.
+    pub finished_at: Option<Wall>,
+    /// It was overdue, an operator was called, or no process saw all of it: its duration tells
+    /// nothing.
+    pub is_unmeasured: bool,
     /// First idle look with unchanged versions.
     pub unchanged_at: Option<Wall>,
     /// Tasks that looks showed and that may be ours: shown no more, they still may.
@@ -398,6 +406,13 @@ pub struct CredentialRow {
     pub stopped_at: Option<Wall>,
     /// Requests refused since it last worked: the cloud locks a key after five in a row.
     pub refusals: u32,
+}
+
+/// How long upgrades of one class took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DurationRow {
+    pub class: DurationClass,
+    pub samples: Samples,
 }
 
 /// An operator's freeze, with the actor and the reason of who set its end.

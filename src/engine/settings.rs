@@ -60,7 +60,7 @@ impl Engine {
                 let calendar = Calendar::for_campaign(&settings, name, self.project_name(project));
                 let before = self.campaigns[ix.at()].calendars.remove(&project);
                 let before = before.unwrap_or_default();
-                calendars.insert(project, CampaignCalendar { calendar, ..before });
+                calendars.insert(project, CampaignCalendar { calendar, outlook: None, ..before });
             }
             self.campaigns[ix.at()].calendars = calendars;
         }

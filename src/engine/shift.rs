@@ -73,6 +73,7 @@ impl Flight {
             &mut self.running_since,
             &mut self.verifying_since,
             &mut self.settled_at,
+            &mut self.finished_at,
             &mut self.unchanged_at,
         ];
         move_all(instants, by);

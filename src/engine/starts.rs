@@ -13,7 +13,7 @@ use super::gates::PREPARE_AHEAD;
 use super::hold::HoldKind;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::read_queue::Purpose;
-use super::ready::QueueKey;
+use super::ready::{QueueKey, Rank};
 use super::request::{Request, Submit};
 use super::rows::{AttemptOutcome, AttemptRow, Flight};
 use super::state::TargetState;
@@ -101,6 +101,7 @@ impl Engine {
         let ahead = self.wall + PREPARE_AHEAD;
         self.campaign_gate(target.campaign).is_ok()
             && target.row.held_by.is_none()
+            && self.target_fits(ix, self.wall)
             && (self.time_gate(target.campaign, target.project, self.wall).is_ok()
                 || self.time_gate(target.campaign, target.project, ahead).is_ok())
     }
@@ -269,14 +270,36 @@ impl Engine {
     }
 
     fn first_ready(&mut self, campaign: CampaignIx, project: ProjectIx) -> Option<TargetIx> {
-        let campaign = &mut self.campaigns[campaign.at()];
-        (0..=campaign.detail.wave).find_map(|wave| campaign.ready.first(QueueKey { project, wave }))
+        let waves = 0..=self.campaigns[campaign.at()].detail.wave;
+        waves.into_iter().find_map(|wave| self.first_that_fits(campaign, project, wave))
+    }
+
+    /// The best of the wave among the classes that still fit before the interval's end.
+    fn first_that_fits(
+        &mut self,
+        campaign: CampaignIx,
+        project: ProjectIx,
+        wave: u32,
+    ) -> Option<TargetIx> {
+        let mut best: Option<Rank> = None;
+        for at in 0..self.campaigns[campaign.at()].ready.classes().len() {
+            let class = self.campaigns[campaign.at()].ready.classes()[at];
+            if self.fits(campaign, project, class, self.wall) {
+                let key = QueueKey { project, wave, class };
+                let first = self.campaigns[campaign.at()].ready.first(key);
+                best = best.into_iter().chain(first).min();
+            }
+        }
+        best.map(|(_, target)| target)
     }
 
     fn has_candidates(&self, project: ProjectIx) -> bool {
         self.campaigns.iter().any(|campaign| {
+            let ready = &campaign.ready;
+            let is_waiting = |wave: u32, class| !ready.is_empty(QueueKey { project, wave, class });
+            let classes = ready.classes();
             (0..=campaign.detail.wave)
-                .any(|wave| !campaign.ready.is_empty(QueueKey { project, wave }))
+                .any(|wave| classes.iter().any(|&class| is_waiting(wave, class)))
         }) || !self.projects[project.at()].armed.is_empty()
     }
 
@@ -318,7 +341,10 @@ impl Engine {
         let project = target.project;
         let interval = self.campaigns[target.campaign.at()].calendars[&project].interval.as_ref();
         let starts_until = interval.map_or(wall, |interval| interval.starts_until());
+        let class = self.known_class(ix);
+        let fits_until = class.and_then(|class| self.fits_until(target.campaign, project, class));
         let not_after = (wall + TICKET_LASTS).min(starts_until);
+        let not_after = fits_until.map_or(not_after, |until| not_after.min(until));
         assert!(wall <= not_after, "the gate lets nothing through after the last start");
         let skew = self.projects[project.at()].skew.unwrap_or_default();
         let flight = Flight { sent_with: Some(self.fingerprint_in(project)), ..Flight::default() };

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use crate::model::calendar::{Calendar, Interval};
 use crate::model::{
-    CampaignName, CredentialName, IdMap, Instance, InstanceId, Millis, ProjectName, Steady, Task,
-    TaskId, Versions, Wall,
+    CacheMode, CampaignName, CredentialName, IdMap, Instance, InstanceId, Millis, ProjectName,
+    Steady, Task, TaskId, Versions, Wall,
 };
 
-use super::index::{CampaignIx, CredentialIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
+use super::fit::Outlook;
+use super::index::{CampaignIx, ClassIx, CredentialIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
 use super::quota::Bucket;
 use super::reach::Reach;
 use super::read_queue::ReadQueue;
-use super::ready::Ready;
+use super::ready::{QueueKey, Ready};
 use super::rows::{
     CampaignDetail, CampaignRow, CredentialRow, ProjectDetail, ProjectRow, TargetRow,
 };
@@ -27,6 +28,8 @@ pub(super) struct Target {
     pub(super) project: ProjectIx,
     pub(super) instance: InstanceIx,
     pub(super) lane: LaneIx,
+    /// The class under which it is queued, or was last.
+    pub(super) class: ClassIx,
     pub(super) preparing: Preparing,
     pub(super) is_queued: bool,
     pub(super) is_touched: bool,
@@ -88,6 +91,11 @@ pub(super) struct Tally {
 }
 
 impl Target {
+    /// The queue that it waits in.
+    pub(super) fn queue_key(&self) -> QueueKey {
+        QueueKey { project: self.project, wave: self.row.wave, class: self.class }
+    }
+
     pub(super) fn tally(&self) -> Tally {
         let row = &self.row;
         let failed = row.state == TargetState::Failed;
@@ -111,6 +119,7 @@ pub(super) struct KnownInstance {
     pub(super) project: ProjectIx,
     pub(super) id: InstanceId,
     pub(super) name: Arc<str>,
+    pub(super) cache_mode: CacheMode,
     /// Its targets, one per campaign.
     pub(super) targets: Vec<TargetIx>,
     /// The sweep that last showed it, by [`Project::sweeps_begun`].
@@ -166,6 +175,10 @@ pub(super) struct CampaignCalendar {
     pub(super) announced: Option<Interval>,
     /// Stands as an earlier process left it: its opening may have been announced.
     pub(super) restored: bool,
+    /// Of that interval, once something was measured.
+    pub(super) outlook: Option<Outlook>,
+    /// What each class needs before the end of an interval; `None` where nothing is predicted.
+    pub(super) needs: Vec<Option<Millis>>,
 }
 
 impl Campaign {

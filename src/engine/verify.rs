@@ -102,9 +102,11 @@ impl Engine {
 
     /// Seen with moved versions for the first time; tells when it has settled.
     pub(super) fn begin_settling(&mut self, ix: TargetIx) -> Wall {
-        let until = self.wall + self.settle_of(ix);
+        let wall = self.wall;
+        let until = wall + self.settle_of(ix);
         self.edit_flight(ix, |flight| {
             flight.settled_at = Some(until);
+            flight.finished_at = Some(wall);
             flight.unchanged_at = None;
             flight.word = None;
         });
@@ -127,6 +129,7 @@ impl Engine {
         let noted = word.clone();
         self.edit_flight(ix, |flight| {
             flight.settled_at = None;
+            flight.finished_at = None;
             flight.unchanged_at = None;
             flight.word = Some(noted);
         });
@@ -185,11 +188,15 @@ impl Engine {
         let after = row.detail.versions.as_deref().cloned();
         let took = self.wall - row.detail.history().started_at.unwrap_or(self.wall);
         let task = row.task.clone();
+        let learned = self.measured(ix, &reason);
         self.attempt_applied(ix, task);
         self.end_target(ix, TargetState::Succeeded, reason.clone());
         let campaign = self.targets[ix.at()].campaign;
         self.end_success_run(campaign);
-        self.record_target(ix, Fact::Succeeded { reason, before, after, took });
+        self.record_target(ix, Fact::Succeeded { reason, before, after, took, learned });
+        if let Some(learned) = learned {
+            self.learn(learned);
+        }
     }
 
     /// Every part of the body differs from before, and is the newest or can go no further.

@@ -7,7 +7,7 @@ use crate::model::Wall;
 
 use super::Engine;
 use super::hold::{Hold, HoldKind};
-use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::index::{CampaignIx, ClassIx, ProjectIx, TargetIx};
 use super::state::TargetState;
 use super::view::HoldCount;
 
@@ -30,22 +30,22 @@ impl Engine {
             .copied()
             .filter(|target| self.targets[target.at()].row.state == TargetState::Pending);
         let Some(first) = pending.next() else { return (None, Vec::new()) };
-        let shared: BTreeMap<ProjectIx, Option<HoldKind>> = campaign
-            .calendars
-            .keys()
-            .map(|&project| (project, self.shared_kind(ix, project, wall)))
-            .collect();
-        let mut kinds = shared.values();
-        let common = kinds.next().copied().flatten();
-        if let Some(kind) = common.filter(|_| kinds.all(|kind| *kind == common)) {
+        let projects = || campaign.calendars.keys().copied();
+        let mut kinds = projects().map(|project| self.shared_kind(ix, project, None, wall));
+        let common = kinds.next().flatten();
+        if let Some(kind) = common.filter(|_| kinds.all(|kind| kind == common))
+            && (kind <= HoldKind::PastCutoff || projects().all(|one| self.all_fit(ix, one, wall)))
+        {
             let targets = campaign.count(TargetState::Pending);
             return (Some(self.told(first, kind, wall)), vec![HoldCount { kind, targets }]);
         }
+        let mut shared: BTreeMap<(ProjectIx, Option<ClassIx>), Option<HoldKind>> = BTreeMap::new();
         let mut found: BTreeMap<HoldKind, (TargetIx, u32)> = BTreeMap::new();
         for target in std::iter::once(first).chain(pending).take(LOOKED_AT) {
-            let shared = shared.get(&self.targets[target.at()].project).copied();
-            // A project that left the campaign has no window any more.
-            let shared = shared.unwrap_or(Some(HoldKind::OutsideWindow));
+            let (project, class) = (self.targets[target.at()].project, self.known_class(target));
+            let shared = shared
+                .entry((project, class))
+                .or_insert_with(|| self.shared_kind(ix, project, class, wall));
             let kind = shared.unwrap_or_else(|| self.own_kind(target, wall));
             found.entry(kind).or_insert((target, 0)).1 += 1;
         }

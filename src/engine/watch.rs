@@ -101,6 +101,7 @@ impl Engine {
         let (after, timeout) = (self.wall - since, self.task_timeout(ix));
         if !row.overdue && after >= timeout {
             self.edit(ix, |target| target.row.overdue = true);
+            self.leave_unmeasured(ix);
             self.record_target(ix, Fact::Overdue { after });
             self.schedule_overdue(ix);
         } else if row.overdue && after >= Millis(timeout.0 * OPERATOR_TIMEOUTS) {

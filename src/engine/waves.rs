@@ -5,7 +5,6 @@ use crate::model::Millis;
 use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, LaneIx, TargetIx};
-use super::ready::QueueKey;
 use super::state::{CampaignState, PauseCause, Reason, TargetState};
 
 impl Engine {
@@ -97,13 +96,8 @@ impl Engine {
 
     /// Moves a pending target to another wave.
     pub(super) fn move_to_wave(&mut self, ix: TargetIx, wave: u32) {
-        let target = &self.targets[ix.at()];
-        let (campaign, lane, rank) = (target.campaign, target.lane, target.row.rank);
-        let key = QueueKey { project: target.project, wave: target.row.wave };
-        if target.is_queued {
-            self.campaigns[campaign.at()].ready.remove(key, lane, rank, ix);
-            self.targets[ix.at()].is_queued = false;
-        }
+        let campaign = self.targets[ix.at()].campaign;
+        self.leave_queue(ix);
         self.edit(ix, |target| target.row.wave = wave);
         self.mark_campaign(campaign);
     }
@@ -112,7 +106,7 @@ impl Engine {
     pub(super) fn move_to_lane(&mut self, ix: TargetIx, lane: LaneIx) {
         let target = &self.targets[ix.at()];
         let (campaign, before, rank) = (target.campaign, target.lane, target.row.rank);
-        let key = QueueKey { project: target.project, wave: target.row.wave };
+        let key = target.queue_key();
         let (is_queued, occupies) = (target.is_queued, target.tally().occupies);
         let ready = &mut self.campaigns[campaign.at()].ready;
         ready.leave(before);

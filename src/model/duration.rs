@@ -20,14 +20,14 @@ pub const SAMPLES_ENOUGH: usize = 8;
 pub const SAMPLES_KEPT: usize = 64;
 
 /// Upgrades that can be expected to take alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DurationClass {
     pub cache_mode: CacheMode,
     pub parts: Parts,
 }
 
 /// What an upgrade moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Parts {
     Engine,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{Freeze, Window};
 use super::id::{CampaignName, CredentialName, ProjectName, WindowName};
-use super::time::Millis;
+use super::time::{Millis, Wall};
 
 /// Everything the engine decides by. Replaced whole on reload.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,6 +81,12 @@ pub struct CampaignPolicy {
     /// After this a running task is overdue; after four times this it needs an operator.
     pub task_timeout: Millis,
     pub settle: Millis,
+    /// Which duration of its class a target must have room for.
+    pub fit: Fit,
+    /// What counts until enough was measured; `None`: nothing is predicted before.
+    pub expected_duration: Option<Millis>,
+    /// When everything should be over: told, and never enforced.
+    pub deadline: Option<Wall>,
     pub observe_for: Millis,
     pub start: Start,
     pub membership: Membership,
@@ -89,6 +95,29 @@ pub struct CampaignPolicy {
     pub failure_budget: FailureBudget,
     /// At least one; only the last takes all that is left.
     pub waves: Vec<Wave>,
+}
+
+/// Which of the measured durations says whether a target still fits before the end of an interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// One in twenty takes longer.
+    #[default]
+    P95,
+    /// Every other one takes longer.
+    P50,
+    /// Nothing is predicted: the cutoff alone decides.
+    Off,
+}
+
+impl Fit {
+    /// Of the durations measured, the share that is not longer; `None` if none is looked at.
+    pub fn percent(self) -> Option<u32> {
+        match self {
+            Fit::P95 => Some(95),
+            Fit::P50 => Some(50),
+            Fit::Off => None,
+        }
+    }
 }
 
 /// Which instances a campaign wants. The keys are ANDed, the values of one key ORed; an empty key

@@ -14,6 +14,7 @@ pub(super) fn differences(engine: &Engine, store: &MemoryStore) -> Vec<String> {
     let (own, stored) = (engine.rows_beside_targets(), store.rows_beside_targets());
     let others = [
         changed("freezes", &stored.freezes, &own.freezes),
+        changed("durations", &stored.durations, &own.durations),
         changed("attempts", &stored.attempts, &own.attempts),
         changed("campaigns", &stored.campaigns, &own.campaigns),
         // What never changed was never written.

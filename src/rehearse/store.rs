@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::engine::order::Scope;
 use crate::engine::rows::{
-    AttemptRow, CampaignRow, CredentialRow, FreezeRow, InstanceRow, ProjectRow, Rows, TargetRow,
+    AttemptRow, CampaignRow, CredentialRow, DurationRow, FreezeRow, InstanceRow, ProjectRow, Rows,
+    TargetRow,
 };
 use crate::engine::{Event, Step};
+use crate::model::duration::DurationClass;
 use crate::model::{
     AttemptId, CampaignName, CredentialName, IdMap, InstanceId, ProjectName, TargetId,
 };
@@ -21,6 +23,7 @@ pub struct MemoryStore {
     projects: BTreeMap<ProjectName, ProjectRow>,
     credentials: BTreeMap<CredentialName, CredentialRow>,
     freezes: BTreeMap<Scope, FreezeRow>,
+    durations: BTreeMap<DurationClass, DurationRow>,
     ledger: Vec<Event>,
 }
 
@@ -52,6 +55,9 @@ impl MemoryStore {
         for row in &changes.freezes {
             self.freezes.insert(row.scope.clone(), row.clone());
         }
+        for row in &changes.durations {
+            self.durations.insert(row.class, row.clone());
+        }
         self.ledger.extend(step.events.iter().cloned());
     }
 
@@ -77,6 +83,7 @@ impl MemoryStore {
             projects: self.projects.values().cloned().collect(),
             credentials: self.credentials.values().cloned().collect(),
             freezes: self.freezes.values().cloned().collect(),
+            durations: self.durations.values().cloned().collect(),
             ..Rows::default()
         }
     }

@@ -92,6 +92,7 @@ async fn write_changes(connection: &mut AnyConnection, units: &[Unit]) -> Result
     write_last(connection, units, |changes| &changes.campaigns).await?;
     write_last(connection, units, |changes| &changes.projects).await?;
     write_last(connection, units, |changes| &changes.credentials).await?;
+    write_last(connection, units, |changes| &changes.durations).await?;
     write_freezes(connection, units).await
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool};
 
-use crate::engine::rows::{AttemptRow, CampaignRow, TargetRow};
+use crate::engine::rows::{AttemptRow, CampaignRow, DurationRow, TargetRow};
 use crate::engine::{Event, Rows};
 use crate::model::{AttemptId, CampaignName, TargetId};
 
@@ -136,6 +136,9 @@ pub fn ensure_unused(store: &Path) -> Result<(), StoreError> {
 }
 
 pub(super) async fn load(connection: &mut AnyConnection) -> Result<Rows, sqlx::Error> {
+    let mut durations: Vec<DurationRow> = table::load(connection).await?;
+    // The database orders words, and words of kinds are in no order.
+    durations.sort_unstable_by_key(|row| row.class);
     Ok(Rows {
         last_seq: Tail::read(connection).await?.seq,
         last_at: ledger::last_at(connection).await?,
@@ -146,5 +149,6 @@ pub(super) async fn load(connection: &mut AnyConnection) -> Result<Rows, sqlx::E
         projects: table::load(connection).await?,
         credentials: table::load(connection).await?,
         freezes: table::load(connection).await?,
+        durations,
     })
 }

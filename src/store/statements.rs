@@ -1,7 +1,8 @@
 //! Every statement of the store in one list, so that a test can prepare each on both databases.
 
 use crate::engine::rows::{
-    AttemptRow, CampaignRow, CredentialRow, FreezeRow, InstanceRow, ProjectRow, TargetRow,
+    AttemptRow, CampaignRow, CredentialRow, DurationRow, FreezeRow, InstanceRow, ProjectRow,
+    TargetRow,
 };
 
 use super::sql::{CHUNKS, Insert, Placeholders};
@@ -44,6 +45,7 @@ pub fn statements(backend: &str) -> Vec<String> {
     texts.extend(of_table::<ProjectRow>(placeholders));
     texts.extend(of_table::<CredentialRow>(placeholders));
     texts.extend(of_table::<FreezeRow>(placeholders));
+    texts.extend(of_table::<DurationRow>(placeholders));
     texts
 }
 

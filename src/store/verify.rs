@@ -6,8 +6,9 @@ use std::fmt;
 use sqlx::AnyConnection;
 
 use crate::engine::order::Verdict;
-use crate::engine::rows::TargetRow;
+use crate::engine::rows::{DurationRow, TargetRow};
 use crate::engine::{Event, Fact, TargetState};
+use crate::model::duration::{DurationClass, Samples};
 use crate::model::{TargetId, TaskId};
 
 use super::error::StoreError;
@@ -31,6 +32,8 @@ pub enum Finding {
     Unreadable { seq: u64 },
     /// The ledger tells of a target that has no row, or the other way round.
     OneSided { target: TargetId },
+    /// The durations that the ledger tells of a class are not those that are stored.
+    DurationsDiffer { class: DurationClass },
     /// What the ledger says and what the row says.
     Differs { target: TargetId, ledger: String, row: String },
 }
@@ -44,6 +47,9 @@ impl fmt::Display for Finding {
             Finding::OneSided { target } => {
                 write!(f, "{target} is in one of ledger and targets only")
             }
+            Finding::DurationsDiffer { class } => {
+                write!(f, "upgrades of {class}: the ledger tells other durations than are stored")
+            }
             Finding::Differs { target, ledger, row } => {
                 write!(f, "{target}: the ledger says {ledger}, its row says {row}")
             }
@@ -53,7 +59,8 @@ impl fmt::Display for Finding {
 
 impl ReadOnly {
     /// Whether the ledger's chain is whole and folds to the targets as they are stored: state,
-    /// round, attempt number, task. Up to 100 findings; none if all is well.
+    /// round, attempt number, task; and to the durations learned. Up to 100 findings; none if all
+    /// is well.
     ///
     /// # Errors
     /// Whatever the database says.
@@ -64,7 +71,12 @@ impl ReadOnly {
 }
 
 async fn verify(connection: &mut AnyConnection) -> Result<Vec<Finding>, sqlx::Error> {
-    let mut chain = Chain { tail: Tail::empty(), folded: BTreeMap::new(), findings: Vec::new() };
+    let mut chain = Chain {
+        tail: Tail::empty(),
+        folded: BTreeMap::new(),
+        durations: BTreeMap::new(),
+        findings: Vec::new(),
+    };
     loop {
         let links = ledger::page(connection, chain.tail.seq, PAGE).await?;
         if links.is_empty() || chain.findings.len() >= FINDINGS_LIMIT {
@@ -73,6 +85,7 @@ async fn verify(connection: &mut AnyConnection) -> Result<Vec<Finding>, sqlx::Er
         links.iter().for_each(|link| chain.follow(link));
     }
     table::for_each(connection, |row: TargetRow| chain.compare(row)).await?;
+    table::for_each(connection, |row: DurationRow| chain.compare_durations(row)).await?;
     Ok(chain.end())
 }
 
@@ -118,6 +131,7 @@ impl Folded {
 struct Chain {
     tail: Tail,
     folded: BTreeMap<TargetId, Folded>,
+    durations: BTreeMap<DurationClass, Samples>,
     findings: Vec<Finding>,
 }
 
@@ -138,6 +152,9 @@ impl Chain {
     }
 
     fn fold(&mut self, event: &Event) {
+        if let Fact::Succeeded { learned: Some(learned), .. } = &event.fact {
+            self.durations.entry(learned.class).or_default().push(learned.took);
+        }
         let (Some(target), Some(state)) = (event.target(), event.state) else { return };
         self.folded
             .entry(target)
@@ -161,8 +178,17 @@ impl Chain {
         }
     }
 
-    /// What is left of the ledger's targets has no row.
+    fn compare_durations(&mut self, row: DurationRow) {
+        if self.durations.remove(&row.class) != Some(row.samples) {
+            self.find(Finding::DurationsDiffer { class: row.class });
+        }
+    }
+
+    /// What is left of what the ledger tells has no row.
     fn end(mut self) -> Vec<Finding> {
+        for class in std::mem::take(&mut self.durations).into_keys() {
+            self.find(Finding::DurationsDiffer { class });
+        }
         for target in std::mem::take(&mut self.folded).into_keys() {
             self.find(Finding::OneSided { target });
         }

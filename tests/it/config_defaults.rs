@@ -16,7 +16,7 @@ fn effective(text: &str, environment: FakeEnvironment) -> BTreeMap<String, Effec
 }
 
 /// Keys that the smallest file leaves to their defaults. Not set: `none`, `all`, `any`.
-const DEFAULTS: [(&str, &str); 46] = [
+const DEFAULTS: [(&str, &str); 49] = [
     ("time_zone", r#""UTC""#),
     ("store.url", r#""sqlite:///var/lib/refit/refit.db""#),
     ("api.listen", r#""127.0.0.1:7300""#),
@@ -49,6 +49,9 @@ const DEFAULTS: [(&str, &str); 46] = [
     ("campaigns.weekly.max_unavailable", "[]"),
     ("campaigns.weekly.task_timeout", r#""2h""#),
     ("campaigns.weekly.settle", r#""2m""#),
+    ("campaigns.weekly.fit", r#""p95""#),
+    ("campaigns.weekly.expected_duration", "none"),
+    ("campaigns.weekly.deadline", "none"),
     ("campaigns.weekly.observe_for", r#""5m""#),
     ("campaigns.weekly.start", r#""automatic""#),
     ("campaigns.weekly.membership", r#""frozen""#),

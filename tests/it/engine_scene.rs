@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use refit::engine::{Event, Fact, TargetState};
 use refit::model::calendar::{Rule, Window};
 use refit::model::policy::{
-    CampaignPolicy, CredentialPolicy, FailureBudget, MaxFailures, Membership, ProjectPolicy, Rate,
-    Retry, Select, Start, Starts, Wave, WaveSize,
+    CampaignPolicy, CredentialPolicy, FailureBudget, Fit, MaxFailures, Membership, ProjectPolicy,
+    Rate, Retry, Select, Start, Starts, Wave, WaveSize,
 };
 use refit::model::{Millis, Settings, TargetId, Wall};
 use refit::rehearse::{Host, Mischief, Setup};
@@ -208,6 +208,9 @@ fn settings() -> Settings {
         max_unavailable: Vec::new(),
         task_timeout: Millis::from_hours(1),
         settle: Millis::from_mins(1),
+        fit: Fit::P95,
+        expected_duration: None,
+        deadline: None,
         observe_for: Millis::from_mins(2),
         start: Start::Automatic,
         membership: Membership::Frozen,

@@ -7,12 +7,13 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use refit::engine::rows::{
-    AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow,
+    AttemptOutcome, AttemptRow, BucketRow, CampaignDetail, CampaignRow, CredentialRow, DurationRow,
     FirstUncertain, Flight, FreezeRow, History, InstanceRow, ProjectDetail, ProjectRow,
     TargetDetail, TargetRow, VerifyAfter, WatchStrategy,
 };
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Changes, Reason, Rows, Scope, TargetState};
+use refit::model::duration::{DurationClass, Parts, Samples};
 use refit::model::policy::{Rate, Wave, WaveSize};
 use refit::model::{
     AttemptId, CacheMode, LearnedLimit, LimitScope, Millis, PartVersion, TargetId, TaskId,
@@ -94,6 +95,8 @@ fn flight() -> impl Strategy<Value = Flight> {
             verify_after,
             verifying_since: at[5],
             settled_at: at[6],
+            finished_at: at[2],
+            is_unmeasured: counts[2] % 2 == 0,
             unchanged_at: at[7],
             candidates,
             gone_looks: counts[2],
@@ -302,10 +305,25 @@ fn freeze() -> impl Strategy<Value = FreezeRow> {
     )
 }
 
+fn duration() -> impl Strategy<Value = DurationRow> {
+    let cache_mode = prop_oneof![Just(CacheMode::Ha), Just(CacheMode::HaRwSplit)];
+    let parts = prop_oneof![Just(Parts::Engine), Just(Parts::Proxy), Just(Parts::Both)];
+    (cache_mode, parts, vec(0..i64::MAX, 0..80)).prop_map(|(cache_mode, parts, took)| {
+        let mut samples = Samples::default();
+        took.into_iter().for_each(|each| samples.push(Millis(each)));
+        DurationRow { class: DurationClass { cache_mode, parts }, samples }
+    })
+}
+
 fn changes() -> impl Strategy<Value = Changes> {
     let of_targets = (vec(target(), 0..6), vec(attempt(), 0..6), vec(instance(), 0..6));
-    let of_others =
-        (vec(campaign(), 0..4), vec(project(), 0..4), vec(credential(), 0..4), vec(freeze(), 0..4));
+    let of_others = (
+        vec(campaign(), 0..4),
+        vec(project(), 0..4),
+        vec(credential(), 0..4),
+        vec(freeze(), 0..4),
+        vec(duration(), 0..4),
+    );
     (of_targets, of_others).prop_map(|(a, b)| Changes {
         targets: a.0,
         attempts: a.1,
@@ -314,6 +332,7 @@ fn changes() -> impl Strategy<Value = Changes> {
         projects: b.1,
         credentials: b.2,
         freezes: b.3,
+        durations: b.4,
         unfrozen: vec![],
     })
 }
@@ -352,6 +371,10 @@ fn assert_same(rows: Rows, changes: &Changes) {
         sorted(&rows.freezes, |row| row.scope.clone()),
         sorted(&changes.freezes, |row| row.scope.clone())
     );
+    assert_eq!(
+        sorted(&rows.durations, |row| row.class),
+        sorted(&changes.durations, |row| row.class)
+    );
 }
 
 /// Leaves one row per key, as the store does.
@@ -369,6 +392,7 @@ fn distinct(mut changes: Changes) -> Changes {
     keep(&mut changes.projects, |row| row.name.clone());
     keep(&mut changes.credentials, |row| row.name.clone());
     keep(&mut changes.freezes, |row| row.scope.clone());
+    keep(&mut changes.durations, |row| row.class);
     changes
 }
 

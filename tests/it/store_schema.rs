@@ -8,7 +8,8 @@ use sqlx::{AnyConnection, Connection, Executor, Row};
 use crate::store_samples::{NOW, Place, place, planned};
 
 /// What each migration after the first made, undone.
-const BACK: [(i64, &[&str]); 3] = [
+const BACK: [(i64, &[&str]); 4] = [
+    (5, &["drop table durations"]),
     (4, &["alter table credentials drop column refusals"]),
     (3, &["alter table credentials drop column stopped_at"]),
     (

@@ -30,6 +30,7 @@ fn units(lived: &MemoryStore) -> Vec<Unit> {
         projects: rows.projects,
         credentials: rows.credentials,
         freezes: rows.freezes,
+        durations: rows.durations,
         unfrozen: vec![],
     };
     units

@@ -2,8 +2,11 @@
 
 use sqlx::{Connection, Executor};
 
-use refit::engine::{Changes, Fact, TargetState};
-use refit::model::UpgradeBody;
+use refit::engine::event::LearnedDuration;
+use refit::engine::rows::DurationRow;
+use refit::engine::{Changes, Fact, Reason, TargetState};
+use refit::model::duration::{DurationClass, Parts, Samples};
+use refit::model::{CacheMode, Millis, UpgradeBody};
 use refit::store::{Finding, ReadOnly, Unit};
 
 use crate::store_samples::{Place, attempt_id, event, place, planned, target, target_id};
@@ -64,6 +67,37 @@ async fn a_removed_event_leaves_a_gap() {
     let place = accepted_target().await;
     tamper(&place, "delete from ledger where seq = 2").await;
     assert_eq!(findings(&place).await[0], Finding::Gap { after: 1, found: 3 });
+}
+
+#[tokio::test]
+async fn durations_that_the_ledger_does_not_tell_are_found() {
+    let class = DurationClass { cache_mode: CacheMode::Ha, parts: Parts::Engine };
+    let took = Millis::from_mins(20);
+    let fact = Fact::Succeeded {
+        reason: Reason::Verified,
+        before: None,
+        after: None,
+        took,
+        learned: Some(LearnedDuration { class, took }),
+    };
+    let mut samples = Samples::default();
+    samples.push(took);
+    let unit = Unit {
+        events: vec![event(2, 1, TargetState::Succeeded, fact)],
+        changes: Changes {
+            targets: vec![target(1, TargetState::Succeeded)],
+            durations: vec![DurationRow { class, samples }],
+            ..Changes::default()
+        },
+        evidence: vec![],
+    };
+    let place = place();
+    place.open().await.commit(&[planned(1, 1), unit]).await.unwrap();
+    assert_eq!(findings(&place).await, []);
+    tamper(&place, "update durations set samples = '[1]'").await;
+    assert_eq!(findings(&place).await, [Finding::DurationsDiffer { class }]);
+    tamper(&place, "delete from durations").await;
+    assert_eq!(findings(&place).await, [Finding::DurationsDiffer { class }]);
 }
 
 #[tokio::test]

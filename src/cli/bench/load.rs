@@ -15,7 +15,7 @@ use crate::model::answer::Answered;
 use crate::model::calendar::{Rule, Window};
 use crate::model::call::{PAGE_ROWS, ReadCall};
 use crate::model::policy::{
-    CampaignPolicy, CredentialPolicy, FailureBudget, Glob, GroupKey, GroupLimit, MaxFailures,
+    CampaignPolicy, CredentialPolicy, FailureBudget, Fit, Glob, GroupKey, GroupLimit, MaxFailures,
     Membership, ProjectPolicy, Rate, Retry, Select, Settings, Start, Starts, Untagged, Wave,
     WaveSize,
 };
@@ -358,6 +358,9 @@ fn campaign(load: &Load, window: WindowName) -> CampaignPolicy {
         max_unavailable: if load.group_size > 0 { vec![per_app] } else { Vec::new() },
         task_timeout: Millis::from_hours(2),
         settle: load.settle,
+        fit: Fit::P95,
+        expected_duration: None,
+        deadline: None,
         observe_for: Millis::from_mins(5),
         start: Start::Automatic,
         membership: Membership::Frozen,

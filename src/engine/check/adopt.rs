@@ -47,6 +47,9 @@ impl Checker {
                 project.accepted.insert(task, sent_with);
             }
         }
+        for row in &rows.durations {
+            self.durations.insert(row.class, row.samples.iter().collect());
+        }
         for row in &rows.freezes {
             self.freezes.insert(row.scope.clone(), row.until);
         }

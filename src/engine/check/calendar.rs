@@ -30,7 +30,7 @@ impl Checker {
     }
 
     /// The interval that holds now, or the next one.
-    fn interval(&mut self, target: &TargetId) -> Option<Interval> {
+    pub(super) fn interval(&mut self, target: &TargetId) -> Option<Interval> {
         let now = self.clock.wall();
         let facts = self.campaigns.entry(target.campaign.clone()).or_default();
         let known = facts.intervals.get(&target.project);
@@ -46,6 +46,7 @@ impl Checker {
     pub(super) fn forget_intervals(&mut self) {
         for facts in self.campaigns.values_mut() {
             facts.intervals.clear();
+            facts.longest.clear();
         }
     }
 }

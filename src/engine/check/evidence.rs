@@ -50,7 +50,10 @@ impl Checker {
             Input::FreezeFile(file) => self.process.freeze_file = *file != FreezeFile::Absent,
             Input::Ownership(owner) => self.process.not_owner = *owner == Ownership::NotOwner,
             Input::Stopping => self.process.stopping = true,
-            Input::Restarted => self.observe_anew(),
+            Input::Restarted => {
+                self.observe_anew();
+                self.unwatched();
+            }
             Input::Tick | Input::Order(_) => {}
         }
     }

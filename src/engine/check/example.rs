@@ -9,18 +9,20 @@ use jiff::tz::TimeZone;
 
 use super::{Checker, Rule};
 use crate::engine::Step;
-use crate::engine::event::{Event, Fact};
+use crate::engine::event::{Event, Fact, LearnedDuration};
 use crate::engine::input::Input;
 use crate::engine::request::{Read, ReadId, Request, Submit};
 use crate::engine::rows::{
-    AttemptOutcome, AttemptRow, CampaignDetail, CampaignRow, Changes, Rows, TargetDetail, TargetRow,
+    AttemptOutcome, AttemptRow, CampaignDetail, CampaignRow, Changes, DurationRow, Rows,
+    TargetDetail, TargetRow,
 };
 use crate::engine::state::{CampaignState, TargetState};
 use crate::model::answer::Answered;
 use crate::model::calendar::{Rule as WindowRule, Window};
+use crate::model::duration::{DurationClass, Samples};
 use crate::model::policy::{
-    CampaignPolicy, CredentialPolicy, FailureBudget, MaxFailures, Membership, ProjectPolicy, Rate,
-    Retry, Select, Start, Starts, Wave, WaveSize,
+    CampaignPolicy, CredentialPolicy, FailureBudget, Fit, MaxFailures, Membership, ProjectPolicy,
+    Rate, Retry, Select, Start, Starts, Wave, WaveSize,
 };
 use crate::model::{
     AnswerNote, AttemptId, CacheMode, CurrentTask, Edition, Instance, InstanceStatus, Millis,
@@ -40,6 +42,7 @@ pub(super) struct Scene {
     pub rows: BTreeMap<TargetId, TargetRow>,
     pub attempts: BTreeMap<TargetId, AttemptRow>,
     pub campaign: CampaignRow,
+    pub durations: BTreeMap<DurationClass, Samples>,
 }
 
 pub(super) fn target(instance: &str) -> TargetId {
@@ -110,6 +113,9 @@ fn settings() -> Settings {
         max_unavailable: Vec::new(),
         task_timeout: Millis::from_hours(2),
         settle: Millis::from_mins(2),
+        fit: Fit::P95,
+        expected_duration: None,
+        deadline: None,
         observe_for: Millis::from_mins(5),
         start: Start::Automatic,
         membership: Membership::Frozen,
@@ -166,6 +172,7 @@ impl Scene {
             rows: BTreeMap::new(),
             attempts: BTreeMap::new(),
             campaign,
+            durations: BTreeMap::new(),
         };
         scene.settle_in();
         scene
@@ -410,13 +417,26 @@ impl Scene {
     }
 
     pub fn succeed(&mut self, id: &str) {
+        self.succeed_with(id, |_| {});
+    }
+
+    /// With the duration that the checker saw, bent.
+    pub fn succeed_with(&mut self, id: &str, bend: fn(&mut Option<LearnedDuration>)) {
+        let mut learned = self.checker.duration_of(&target(id));
+        bend(&mut learned);
         let fact = Fact::Succeeded {
             reason: crate::engine::Reason::Verified,
             before: Some(versions("6.0.1")),
             after: Some(versions("6.0.9")),
             took: Millis::ZERO,
+            learned,
         };
-        let step = self.step(id, fact, TargetState::Succeeded, |_| {});
+        let mut step = self.step(id, fact, TargetState::Succeeded, |_| {});
+        if let Some(LearnedDuration { class, took }) = learned {
+            self.durations.entry(class).or_default().push(took);
+            let samples = self.durations[&class].clone();
+            step.changes.durations.push(DurationRow { class, samples });
+        }
         self.give(Input::Tick, step);
     }
 

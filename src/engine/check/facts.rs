@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::rate::Bucket;
 use crate::engine::request::ReadId;
-use crate::engine::rows::{AttemptRow, FirstUncertain, Flight, TargetRow};
+use crate::engine::rows::{AttemptRow, FirstUncertain, Flight, TargetRow, VerifyAfter};
 use crate::engine::state::{CampaignState, PauseCauses, TargetState};
 use crate::model::policy::{CampaignPolicy, GroupKey};
 use crate::model::{
-    AttemptId, CredentialName, IdMap, Instance, InstanceId, ProjectName, ReadCall, Steady, Task,
-    TaskId, Versions, Wall,
+    AttemptId, CredentialName, IdMap, Instance, InstanceId, Millis, ProjectName, ReadCall, Steady,
+    Task, TaskId, Versions, Wall,
 };
 
 /// One limit of a campaign's `max_unavailable`, by its place in the list, and one of its groups.
@@ -44,6 +44,8 @@ pub(super) struct TargetFacts {
     pub groups: Vec<Group>,
     /// When it may succeed at the earliest.
     pub settled_at: Option<Steady>,
+    /// How its upgrade was watched.
+    pub watched: Watched,
 }
 
 impl TargetFacts {
@@ -70,6 +72,7 @@ impl TargetFacts {
             attempt: None,
             groups: Vec::new(),
             settled_at: flight.and_then(|flight| flight.settled_at).map(|at| Steady(at.0)),
+            watched: flight.map(Watched::from_row).unwrap_or_default(),
         }
     }
 
@@ -87,6 +90,29 @@ impl TargetFacts {
     /// An unacknowledged failure, which keeps the next wave shut (rule S7).
     pub fn is_failure(&self) -> bool {
         !self.acknowledged && self.state == TargetState::Failed
+    }
+}
+
+/// Whether the attempt under way was seen from end to end, so that its duration may be learned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Watched {
+    /// A 200 named its task at once.
+    pub is_accepted: bool,
+    pub has_succeeded: bool,
+    /// Overdue, an operator called, or nobody looked for a while.
+    pub is_doubtful: bool,
+    /// First sight of the finished upgrade.
+    pub finished_at: Option<Steady>,
+}
+
+impl Watched {
+    fn from_row(flight: &Flight) -> Watched {
+        Watched {
+            is_accepted: flight.is_accepted,
+            has_succeeded: flight.verify_after == Some(VerifyAfter::Success),
+            is_doubtful: flight.is_unmeasured,
+            finished_at: flight.finished_at.map(|at| Steady(at.0)),
+        }
     }
 }
 
@@ -187,6 +213,8 @@ pub(super) struct CampaignFacts {
     pub policy: Option<Arc<CampaignPolicy>>,
     /// The interval last computed for each project.
     pub intervals: BTreeMap<ProjectName, crate::model::calendar::Interval>,
+    /// The longest of those that come, and the opening of the interval that it was counted from.
+    pub longest: BTreeMap<ProjectName, (Wall, Option<Millis>)>,
 }
 
 #[derive(Debug, Clone, Default)]

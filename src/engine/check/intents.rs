@@ -27,6 +27,7 @@ impl Checker {
         self.check_written_ahead(event, &attempt, step);
         self.check_attempt(event, &target, &attempt);
         self.check_window(event, &target, *not_after);
+        self.check_room(event, &target);
         self.check_stops(event, &target, &attempt);
         self.check_wave(event, &target);
         self.check_budget(event, &target);
@@ -61,6 +62,7 @@ impl Checker {
             facts.state = TargetState::Submitting;
             facts.number = number;
             facts.attempt = Some(attempt);
+            facts.watched = Default::default();
             facts.not_before = None;
         });
     }

@@ -77,7 +77,10 @@ impl Checker {
                 self.check_backoff(event, *not_before);
             }
             Fact::Adopted { task } => self.check_adopted(event, target, task),
-            Fact::Succeeded { .. } => self.check_success(event, target),
+            Fact::Succeeded { .. } => {
+                self.check_success(event, target);
+                self.take_duration(event, target);
+            }
             _ => {}
         }
         self.count_applied(event, target);
@@ -120,11 +123,12 @@ impl Checker {
             Fact::Settling { until } => Some(self.clock.elapsed_at(*until)),
             _ => None,
         };
-        let looks_from = self.looks_from(target, input);
+        let (looks_from, now) = (self.looks_from(target, input), self.clock.elapsed());
         self.change(target, |facts| {
             facts.state = state;
             facts.held &= !state.is_terminal();
             facts.fold(&event.fact, looks_from, asked);
+            facts.watched.fold(&event.fact, now);
             facts.not_before = waits_until.or(facts.not_before);
             facts.settled_at = settled_at.or(facts.settled_at);
         });
@@ -175,6 +179,7 @@ impl Checker {
             attempt: None,
             groups: Vec::new(),
             settled_at: None,
+            watched: Default::default(),
         };
         self.add(id, facts);
     }
@@ -257,6 +262,11 @@ impl Checker {
             if !known.contains(&target) {
                 let detail = format!("{target}: {:?} and no row", event.fact);
                 self.violate(Rule::S11, event.seq, detail);
+            }
+        }
+        for row in &changes.durations {
+            if let Some(detail) = self.durations_differ(row) {
+                self.violate(Rule::S11, self.last_seq, detail);
             }
         }
         for row in &changes.campaigns {

@@ -11,6 +11,7 @@ mod calendar;
 mod caps;
 mod clock;
 mod credentials;
+mod durations;
 mod evidence;
 mod facts;
 mod intents;
@@ -27,7 +28,7 @@ mod waves;
 #[cfg(test)]
 mod example;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ use crate::engine::order::Scope;
 use crate::engine::request::ReadId;
 use crate::engine::rows::Rows;
 use crate::engine::{Event, Step};
+use crate::model::duration::DurationClass;
 use crate::model::{
     CampaignName, CredentialName, IdMap, InstanceId, Millis, ProjectName, Settings, Steady,
     TargetId, Wall,
@@ -105,6 +107,7 @@ pub struct Checker {
     instances: IdMap<(ProjectName, InstanceId), InstanceFacts>,
     reads: BTreeMap<ReadId, OpenRead>,
     freezes: BTreeMap<Scope, Option<Wall>>,
+    durations: BTreeMap<DurationClass, VecDeque<Millis>>,
     process: ProcessFacts,
     violations: Vec<Violation>,
 }
@@ -124,6 +127,7 @@ impl Checker {
             instances: IdMap::default(),
             reads: BTreeMap::new(),
             freezes: BTreeMap::new(),
+            durations: BTreeMap::new(),
             process: ProcessFacts::default(),
             violations: Vec::new(),
         };

@@ -68,6 +68,10 @@ impl Checker {
         let mut details = self.miscounted();
         details.extend(rows.targets.iter().filter_map(|row| self.differs(row)));
         details.extend(rows.campaigns.iter().filter_map(|row| self.campaign_differs(row)));
+        details.extend(rows.durations.iter().filter_map(|row| self.durations_differ(row)));
+        if rows.durations.len() != self.durations.len() {
+            details.push("a class of durations has no row".to_owned());
+        }
         if rows.targets.len() != self.targets.len() {
             details.push(format!("{} rows, {} targets", rows.targets.len(), self.targets.len()));
         }
@@ -132,6 +136,7 @@ mod tests {
     use super::super::example::{Scene, instance, target};
     use super::*;
     use crate::engine::input::Input;
+    use crate::engine::rows::DurationRow;
     use crate::engine::state::TargetState;
     use crate::model::Millis;
 
@@ -174,10 +179,12 @@ mod tests {
     fn a_recount_finds_a_row_that_was_changed_behind_the_ledger() {
         let mut scene = Scene::new();
         scene.upgrade("a");
+        let (class, samples) = scene.durations.pop_first().expect("one was watched");
         let mut rows = Rows {
             last_seq: scene.seq,
             targets: scene.rows.values().cloned().collect(),
             campaigns: vec![scene.campaign.clone()],
+            durations: vec![DurationRow { class, samples }],
             ..Rows::default()
         };
         assert_eq!(scene.checker.recount(&rows), []);

@@ -84,7 +84,7 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
         }
         Fact::Settling { until } => format!("upgraded; settles until {}", times.time(*until)),
         Fact::Unsettled { word } => format!("not settled: {word}"),
-        Fact::Succeeded { reason, before, after, took } => {
+        Fact::Succeeded { reason, before, after, took, .. } => {
             format!("succeeded ({reason}) in {took}{}", moved(before, after))
         }
         Fact::Failed { reason } => format!("failed: {reason}"),

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod campaign;
+mod duration;
 mod freeze;
 mod instance;
 mod project;

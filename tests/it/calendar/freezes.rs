@@ -1,7 +1,7 @@
 //! What freezes take from windows, and which cutoff counts where one begins.
 
 use refit::model::policy::{
-    CampaignPolicy, FailureBudget, MaxFailures, Membership, Retry, Select, Settings, Start,
+    CampaignPolicy, FailureBudget, Fit, MaxFailures, Membership, Retry, Select, Settings, Start,
 };
 
 use super::*;
@@ -190,6 +190,9 @@ fn campaign(windows: &[&str]) -> CampaignPolicy {
         max_unavailable: Vec::new(),
         task_timeout: Millis::from_hours(2),
         settle: Millis::from_mins(2),
+        fit: Fit::P95,
+        expected_duration: None,
+        deadline: None,
         observe_for: Millis::from_mins(5),
         start: Start::Automatic,
         membership: Membership::Frozen,

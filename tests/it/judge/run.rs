@@ -279,6 +279,7 @@ fn ledger() -> Vec<Event> {
         reason: Reason::Verified,
         before: None,
         after: None,
+        learned: None,
         took: Millis::from_mins(5),
     };
     let opened = |wave, name: &str| Fact::WaveOpened { wave, name: name.into() };

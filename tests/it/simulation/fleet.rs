@@ -7,7 +7,7 @@ use jiff::civil::{Weekday, date, time};
 use jiff::tz::TimeZone;
 use refit::model::calendar::{Freeze, Rule, Window};
 use refit::model::policy::{
-    CampaignPolicy, CredentialPolicy, FailureBudget, Glob, GroupKey, GroupLimit, MaxFailures,
+    CampaignPolicy, CredentialPolicy, FailureBudget, Fit, Glob, GroupKey, GroupLimit, MaxFailures,
     Membership, ProjectPolicy, Rate, Retry, Select, Start, Starts, Untagged, Wave, WaveSize,
 };
 use refit::model::{CacheMode, CampaignName, Edition, Millis, Settings};
@@ -209,6 +209,11 @@ fn campaign(dice: Dice, index: usize, settings: &Settings) -> CampaignPolicy {
         max_unavailable: groups(dice, index),
         task_timeout: dice.minutes(&named("task timeout"), 15, 90),
         settle: dice.seconds(&named("settle"), 0, 120),
+        fit: *dice.pick(&named("fit"), &[Fit::P95, Fit::P95, Fit::P50, Fit::Off]),
+        expected_duration: dice
+            .chance(&named("duration declared"), 0.5)
+            .then(|| dice.minutes(&named("declared duration"), 5, 45)),
+        deadline: None,
         observe_for: dice.seconds(&named("observe"), 60, 300),
         start: if dice.chance(&named("approve"), 0.2) { Start::Approve } else { Start::Automatic },
         membership: if dice.chance(&named("live"), 0.5) {

@@ -20,6 +20,7 @@ use clap::Parser;
 use refit::cli::Cli;
 use refit::engine::HoldKind;
 use refit::engine::input::{FreezeFile, StoreHealth};
+use refit::model::policy::Fit;
 use refit::model::{Millis, Wall};
 use refit::rehearse::{Act, Ended, Host, Network, Setup};
 use refit::sim::world::World;
@@ -99,6 +100,10 @@ fn reloaded(dice: Dice, host: &Host) -> Arc<refit::model::Settings> {
     }
     for (name, campaign) in &mut settings.campaigns {
         campaign.max_in_flight = dice.small(&format!("reloaded cap {name}"), 1, 20);
+        campaign.fit = *dice.pick(&format!("reloaded fit {name}"), &[Fit::P95, Fit::P50, Fit::Off]);
+        campaign.expected_duration = dice
+            .chance(&format!("reloaded declares {name}"), 0.5)
+            .then(|| dice.minutes(&format!("reloaded duration {name}"), 5, 45));
         campaign.failure_budget.consecutive = dice.small(&format!("reloaded run {name}"), 1, 5);
     }
     Arc::new(settings)
