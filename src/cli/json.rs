@@ -17,7 +17,7 @@ use crate::model::{CampaignName, Wall};
 use super::target;
 
 /// Keys of views and events that hold an instant.
-const INSTANTS: [&str; 19] = [
+const INSTANTS: [&str; 22] = [
     "at",
     "not_after",
     "project_backoff_until",
@@ -37,6 +37,9 @@ const INSTANTS: [&str; 19] = [
     "next_try",
     "stopped_since",
     "credential_stopped_since",
+    "p50",
+    "p90",
+    "deadline",
 ];
 
 /// Keys of views and events that hold a duration.
@@ -196,6 +199,7 @@ mod tests {
             Fact::ClockBehindStore { ahead: DURATION },
             Fact::ClockStepped { offset: DURATION },
             Fact::Frozen { scope: Scope::All, until: Some(INSTANT) },
+            Fact::ForecastLate { deadline: INSTANT, p50: Some(INSTANT), p90: Some(INSTANT) },
         ];
         for fact in facts {
             let text = happened(fact);

@@ -8,10 +8,11 @@ use clap::Args as ClapArgs;
 use comfy_table::Cell;
 
 use crate::engine::hold::{shell_word, unfreeze_command};
-use crate::engine::view::{CampaignStatus, FrozenBy, IntervalView, ProjectStatus};
+use crate::engine::rows::LateForecast;
+use crate::engine::view::{CampaignStatus, ForecastView, FrozenBy, IntervalView, ProjectStatus};
 use crate::engine::{CampaignState, Hold, HoldKind, Scope, Status, TargetState};
 use crate::exit::Exit;
-use crate::model::{Wall, WindowName};
+use crate::model::{Millis, Wall, WindowName};
 
 use super::failure::Failure;
 use super::moment::Clock;
@@ -204,6 +205,13 @@ fn details(campaign: &CampaignStatus, now: Wall, context: &Context) -> String {
     if let Some(until) = campaign.bake_until.filter(|until| *until > now) {
         say("bake", &format!("until {}", clock.show(until)), None);
     }
+    if let Some(forecast) = &campaign.forecast {
+        say("forecast", &completes(forecast, now, clock), None);
+    }
+    if let Some(late) = &campaign.late {
+        let next = format!("refit forecast {}", shell_word(name.as_str()));
+        say("late", &misses(late, now, clock), Some(next));
+    }
     if campaign.in_flight > 0 {
         say("in flight", &in_flight(campaign), None);
     }
@@ -244,6 +252,19 @@ fn details(campaign: &CampaignStatus, now: Wall, context: &Context) -> String {
         say("waits", &waits(campaign, hold, now, clock), next);
     }
     text
+}
+
+/// `p50 Sun 02:10, p90 Mon 01:40; 3m ago`.
+fn completes(forecast: &ForecastView, now: Wall, clock: &Clock) -> String {
+    let at = |at: Option<Wall>| at.map_or("never".to_owned(), |at| clock.show_near(at, now));
+    let minutes = Millis::from_mins((now - forecast.at).0.max(0) / 60_000);
+    let age = if minutes == Millis::ZERO { "now".into() } else { format!("{minutes} ago") };
+    format!("p50 {}, p90 {}; {age}", at(forecast.p50), at(forecast.p90))
+}
+
+fn misses(late: &LateForecast, now: Wall, clock: &Clock) -> String {
+    let deadline = clock.show_near(late.deadline, now);
+    format!("p90 is after the deadline {deadline}, since {}", clock.show_near(late.since, now))
 }
 
 /// The reason that all share, or how many wait for what, with the detail of the commonest.

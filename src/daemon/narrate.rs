@@ -71,6 +71,7 @@ fn loudness(fact: &Fact) -> Loudness {
         | Fact::Paused { .. }
         | Fact::BudgetTripped { .. }
         | Fact::WindowMissed { .. }
+        | Fact::ForecastLate { .. }
         | Fact::WindowsMissed { .. }
         | Fact::ProjectStopped { .. }
         | Fact::CircuitOpened { .. }
@@ -123,6 +124,7 @@ fn loudness(fact: &Fact) -> Loudness {
         | Fact::Reopened
         | Fact::WindowOpened { .. }
         | Fact::WindowClosed { .. }
+        | Fact::ForecastInTime { .. }
         | Fact::ProjectResumed
         | Fact::CircuitClosed
         | Fact::CloudReachable { .. }

@@ -103,6 +103,9 @@ mod tests {
             intervals: BTreeMap::from([("sg".into(), Some(interval))]),
             hold: None,
             waits: Vec::new(),
+            deadline: None,
+            forecast: None,
+            late: None,
         };
         Status { at, campaigns: vec![campaign], ..Status::default() }
     }

@@ -25,6 +25,7 @@ impl Engine {
             Input::Read { id, result } => self.read_answered(id, result),
             Input::Renewed { credential, result } => self.renewed(&credential, result),
             Input::Order(order) => self.order(order),
+            Input::Forecast(forecast) => self.forecast_made(forecast),
             Input::Store(health) => self.store_is(health),
             Input::FreezeFile(file) => self.freeze_file_is(file),
             Input::Ownership(ownership) => self.ownership_is(ownership),

@@ -273,6 +273,20 @@ pub enum Fact {
         close: Wall,
     },
 
+    /// More than one forecast run in ten ends after the campaign's deadline.
+    ForecastLate {
+        deadline: Wall,
+        p50: Option<Wall>,
+        /// `None`: so many never complete.
+        p90: Option<Wall>,
+    },
+    /// No longer.
+    ForecastInTime {
+        /// `None`: the file has none any more.
+        deadline: Option<Wall>,
+        p90: Option<Wall>,
+    },
+
     // One project or credential.
     InventorySwept {
         instances: u32,

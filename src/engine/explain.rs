@@ -62,6 +62,7 @@ impl Engine {
         let campaign = &self.campaigns[ix.at()];
         let counts = TargetState::ALL.into_iter().map(|state| (state, campaign.count(state)));
         let wave = campaign.detail.waves.get(campaign.detail.wave as usize);
+        let policy = self.settings.campaigns.get(&campaign.name);
         CampaignStatus {
             name: campaign.name.clone(),
             state: campaign.state,
@@ -81,6 +82,9 @@ impl Engine {
             intervals: self.interval_views(ix),
             hold: None,
             waits: Vec::new(),
+            deadline: policy.and_then(|policy| policy.deadline),
+            forecast: campaign.forecast.filter(|_| !campaign.is_over()),
+            late: campaign.detail.late.filter(|_| !campaign.is_over()),
         }
     }
 

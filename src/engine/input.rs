@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::model::answer::Answered;
 use crate::model::{
-    AnswerNote, AttemptId, CredentialName, Millis, ReadAnswer, ReadFailure, Settings, SubmitAnswer,
+    AnswerNote, AttemptId, CampaignName, CredentialName, Millis, ReadAnswer, ReadFailure, Settings,
+    SubmitAnswer, Wall,
 };
 
 use super::order::Order;
@@ -50,8 +51,21 @@ pub enum Input {
     Store(StoreHealth),
     FreezeFile(FreezeFile),
     Ownership(Ownership),
+    /// The host has played the rows on: when a campaign will be over.
+    Forecast(Forecast),
     /// A clean stop was asked for: nothing new begins.
     Stopping,
+}
+
+/// When a campaign completes, as seen from `at`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forecast {
+    pub campaign: CampaignName,
+    pub at: Wall,
+    /// In every other run it takes longer; `None`: it does not complete at all in so many.
+    pub p50: Option<Wall>,
+    /// In one of ten.
+    pub p90: Option<Wall>,
 }
 
 /// Why the sender did not send.

@@ -19,6 +19,7 @@ mod apply;
 mod budget;
 mod circuit;
 mod credential;
+mod deadline;
 mod drain;
 mod durations;
 mod explain;

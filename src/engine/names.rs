@@ -76,6 +76,8 @@ names! {
     WindowClosed => "window_closed",
     WindowMissed => "window_missed",
     WindowsMissed => "windows_missed",
+    ForecastLate => "forecast_late",
+    ForecastInTime => "forecast_in_time",
     InventorySwept => "inventory_swept",
     ProjectStopped => "project_stopped",
     ProjectResumed => "project_resumed",

@@ -326,6 +326,17 @@ pub struct CampaignDetail {
     pub announced_open: Option<Wall>,
     /// Until when this process and its predecessors watched the calendar.
     pub calendar_seen_until: Option<Wall>,
+    /// The forecast's p90 passes its deadline.
+    pub late: Option<LateForecast>,
+}
+
+/// Since when a campaign is expected to miss its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateForecast {
+    pub since: Wall,
+    pub deadline: Wall,
+    /// As it was told then; `None`: one run in ten or more never completes.
+    pub p90: Option<Wall>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

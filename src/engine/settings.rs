@@ -206,6 +206,7 @@ impl Engine {
             detail: CampaignDetail::default(),
             is_touched: false,
             selection_empty: false,
+            forecast: None,
             ready: Default::default(),
             targets: Vec::new(),
             counts: [0; TargetState::ALL.len()],

@@ -20,6 +20,7 @@ use super::rows::{
     CampaignDetail, CampaignRow, CredentialRow, ProjectDetail, ProjectRow, TargetRow,
 };
 use super::state::{CampaignState, TargetState};
+use super::view::ForecastView;
 
 #[derive(Debug)]
 pub(super) struct Target {
@@ -138,6 +139,8 @@ pub(super) struct Campaign {
     pub(super) detail: CampaignDetail,
     pub(super) is_touched: bool,
     pub(super) selection_empty: bool,
+    /// The last that the host made in this process.
+    pub(super) forecast: Option<ForecastView>,
     pub(super) ready: Ready,
     pub(super) targets: Vec<TargetIx>,
     pub(super) counts: [u32; TargetState::ALL.len()],

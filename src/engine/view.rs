@@ -10,7 +10,7 @@ use crate::model::{CampaignName, CredentialName, InstanceId, Millis, ProjectName
 
 use super::hold::{Hold, HoldKind};
 use super::order::Scope;
-use super::rows::{FreezeRow, WatchStrategy};
+use super::rows::{FreezeRow, LateForecast, WatchStrategy};
 use super::state::{CampaignState, PauseCause, Reason, TargetState};
 
 /// What may be sent right now, checked again by the sender as its last act (rule S4).
@@ -86,6 +86,25 @@ pub struct CampaignStatus {
     /// thousand are counted.
     #[serde(default)]
     pub waits: Vec<HoldCount>,
+    /// When everything should be over.
+    #[serde(default)]
+    pub deadline: Option<Wall>,
+    /// When it is expected to be, once that was played through; `None` as well once it is over.
+    #[serde(default)]
+    pub forecast: Option<ForecastView>,
+    /// It is expected to miss its deadline.
+    #[serde(default)]
+    pub late: Option<LateForecast>,
+}
+
+/// When a campaign completes, as seen from `at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForecastView {
+    pub at: Wall,
+    /// `None`: every other run never completes.
+    pub p50: Option<Wall>,
+    /// `None`: one run in ten never completes.
+    pub p90: Option<Wall>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,6 +46,7 @@ mod e2e_unreachable;
 mod e2e_window;
 mod engine_campaign;
 mod engine_clock;
+mod engine_deadline;
 mod engine_fit;
 mod engine_hand;
 mod engine_holds;

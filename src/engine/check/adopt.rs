@@ -20,6 +20,7 @@ impl Checker {
             facts.state = Some(row.state);
             facts.causes = row.detail.causes.clone();
             facts.draining = row.detail.draining;
+            facts.late = row.detail.late.map(|late| late.deadline);
             facts.wave = row.detail.wave;
             facts.bake = row.detail.bake_until.map(|until| (row.detail.wave, until));
             facts.consecutive_failures = row.detail.consecutive_failures;

@@ -54,7 +54,7 @@ impl Checker {
                 self.observe_anew();
                 self.unwatched();
             }
-            Input::Tick | Input::Order(_) => {}
+            Input::Tick | Input::Order(_) | Input::Forecast(_) => {}
         }
     }
 

@@ -201,6 +201,8 @@ pub(super) struct CampaignFacts {
     pub state: Option<CampaignState>,
     pub causes: PauseCauses,
     pub draining: bool,
+    /// Its forecast is said to pass this deadline.
+    pub late: Option<Wall>,
     pub tally: Tally,
     pub wave: u32,
     /// The wave whose bake ran or runs, and when it ends.

@@ -202,6 +202,8 @@ impl Checker {
             }
             Fact::Resumed { left, .. } => facts.causes = left.iter().cloned().collect(),
             Fact::AbortOrdered => facts.draining = true,
+            Fact::ForecastLate { deadline, .. } => facts.late = Some(*deadline),
+            Fact::ForecastInTime { .. } => facts.late = None,
             Fact::Aborted => {
                 facts.draining = false;
                 facts.causes.clear();
@@ -308,7 +310,8 @@ impl Checker {
         let same = facts.state == Some(row.state)
             && facts.draining == row.detail.draining
             && facts.wave == row.detail.wave
-            && facts.causes == row.detail.causes;
+            && facts.causes == row.detail.causes
+            && facts.late == row.detail.late.map(|late| late.deadline);
         (!same).then(|| {
             format!(
                 "campaign {}: its row says {} in wave {} draining {} causes {:?}, the ledger {} in \

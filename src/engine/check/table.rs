@@ -159,6 +159,8 @@ pub(super) fn campaign_after(
             | Fact::WindowClosed { .. }
             | Fact::WindowMissed { .. }
             | Fact::WindowsMissed { .. }
+            | Fact::ForecastLate { .. }
+            | Fact::ForecastInTime { .. }
             | Fact::Frozen { .. }
             | Fact::Unfrozen { .. }
             | Fact::Anomaly { .. }

@@ -5,8 +5,8 @@ use crate::model::AnswerNote;
 use crate::model::calendar::LONG_AGO;
 
 use super::words::{
-    Times, counted, in_brackets, listed, moved, named, parts, quota_word, refusal, resolved,
-    running, seen, stated, watch,
+    Times, completes, counted, in_brackets, listed, moved, named, parts, quota_word, refusal,
+    resolved, running, seen, stated, watch,
 };
 
 /// What happened, before it is escaped.
@@ -166,6 +166,19 @@ pub(super) fn of(fact: &Fact, times: &Times<'_>) -> String {
             times.date(*open),
             times.date(*close)
         ),
+
+        // Its deadline.
+        Fact::ForecastLate { deadline, p90, .. } => format!(
+            "forecast late: {}, and its deadline is {}",
+            completes(*p90, times),
+            times.date(*deadline)
+        ),
+        Fact::ForecastInTime { p90, deadline: Some(deadline) } => format!(
+            "forecast in time again: {}, before its deadline {}",
+            completes(*p90, times),
+            times.date(*deadline)
+        ),
+        Fact::ForecastInTime { deadline: None, .. } => "has no deadline any more".into(),
 
         // A project, or the credential that it uses.
         Fact::InventorySwept { instances, sweep } => {

@@ -102,6 +102,14 @@ pub(super) fn stated(limit: &Option<LearnedLimit>) -> String {
 }
 
 /// `: cache-1, cache-2 and 3 more`. Ledgers of earlier versions hold ids without names.
+/// When nine of ten forecast runs are over.
+pub(super) fn completes(p90: Option<Wall>, times: &Times<'_>) -> String {
+    match p90 {
+        Some(p90) => format!("nine runs in ten complete by {}", times.date(p90)),
+        None => "more than one run in ten never completes".to_owned(),
+    }
+}
+
 pub(super) fn named(targets: &[InstanceId], names: &[Arc<str>]) -> String {
     if targets.is_empty() {
         return String::new();
