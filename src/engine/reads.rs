@@ -172,7 +172,10 @@ impl Engine {
             Ok(answered) => answered.note.status,
             Err(failure) => failure.note.status,
         };
-        let works = result.is_ok() || shows_credential_works(status);
+        // Of what cannot be read nobody knows who wrote the status.
+        let is_read =
+            !matches!(&result, Err(failure) if failure.answer == ReadFailure::Unreachable);
+        let works = result.is_ok() || (is_read && shows_credential_works(status));
         self.credential_answered(project, generation, works);
         if !matches!(&result, Err(failure) if failure.answer == ReadFailure::Unreachable) {
             self.cloud_answered(project);

@@ -34,8 +34,10 @@ impl Engine {
             if let Some(server) = answered.server_time {
                 self.projects[project.at()].skew = Some(server - self.wall);
             }
+            let is_read =
+                !matches!(answered.answer, SubmitAnswer::Uncertain | SubmitAnswer::NotSent);
             let works = matches!(answered.answer, SubmitAnswer::Accepted { .. })
-                || shows_credential_works(note.status);
+                || (is_read && shows_credential_works(note.status));
             self.credential_answered(project, generation, works);
             if let SubmitAnswer::CredentialRefused { renewable } = answered.answer {
                 self.credential_refused(project, generation, renewable, &note);

@@ -100,13 +100,14 @@ impl Target {
     pub(super) fn tally(&self) -> Tally {
         let row = &self.row;
         let failed = row.state == TargetState::Failed;
-        let troubled = row.state.is_in_flight() && (row.overdue || row.needs_operator.is_some());
+        let is_overdue = row.state.is_in_flight() && row.overdue;
+        let troubled = is_overdue || row.needs_operator.is_some();
         Tally {
             state: row.state,
             occupies: row.state.is_in_flight() || self.preparing != Preparing::No,
             strike: (failed || troubled) && !row.acknowledged,
             unacknowledged_failure: failed && !row.acknowledged,
-            overdue: row.state.is_in_flight() && row.overdue,
+            overdue: is_overdue,
             needs_operator: row.needs_operator.is_some(),
             preparing: self.preparing != Preparing::No,
             wave: row.wave,

@@ -55,6 +55,7 @@ mod engine_limits;
 mod engine_orders;
 mod engine_ours;
 mod engine_plan;
+mod engine_proof;
 mod engine_restart;
 mod engine_scene;
 mod engine_submission;

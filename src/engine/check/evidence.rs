@@ -203,6 +203,7 @@ impl Checker {
                 });
                 if is_newer {
                     facts.versions = Some(Seen { asked_at, number, seen_at, what: versions });
+                    self.note_moved(project, id);
                 }
             }
             (

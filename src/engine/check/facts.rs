@@ -136,6 +136,9 @@ impl Sought {
 /// The last attempt of a target.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct AttemptFacts {
+    /// A version answer has shown that every part asked for moved as far as there was to go then.
+    /// What the cloud releases later takes nothing back.
+    pub is_far_enough: bool,
     pub id: AttemptId,
     pub row: Option<AttemptRow>,
     pub intent_at: Steady,
@@ -162,6 +165,7 @@ impl AttemptFacts {
     pub fn from_row(row: &AttemptRow, flight: Option<&Flight>) -> AttemptFacts {
         let at = Steady(row.intent_at.0);
         AttemptFacts {
+            is_far_enough: false,
             id: row.id.clone(),
             row: None,
             intent_at: at,
@@ -225,7 +229,7 @@ pub(super) struct ProjectFacts {
     pub starts: Quotas,
     pub reads: Quotas,
     pub stopped: bool,
-    pub forbidden_run: u32,
+    pub forbidden_run: BTreeSet<InstanceId>,
     /// Unclear answers in a row; three open the circuit.
     pub unclear_run: u32,
     pub circuit: Option<Circuit>,

@@ -7,9 +7,9 @@ use super::facts::{CampaignFacts, TargetFacts};
 use super::tally::Side;
 use super::{Checker, Rule, Violation};
 use crate::engine::event::{Event, Fact};
-use crate::engine::rows::Rows;
+use crate::engine::rows::{AttemptRow, Rows};
 use crate::engine::state::Reason;
-use crate::model::{CampaignName, Part, TargetId, TaskId};
+use crate::model::{CampaignName, InstanceId, Part, ProjectName, TargetId, TaskId, Versions};
 
 impl Checker {
     /// An adopted task was shown by the cloud, for this instance, and was not there before.
@@ -47,20 +47,34 @@ impl Checker {
         let Some(versions) = &seen.versions else {
             return Some("its versions were not read".into());
         };
-        for part in row.body.parts() {
-            let (before, now) = (row.versions_before.part(part), versions.what.part(part));
-            let moved = now.current != before.current;
-            let far_enough = now.is_current() || !now.upgradable;
-            if !moved || !far_enough {
-                let part = if part == Part::Engine { "engine" } else { "proxy" };
-                return Some(format!("the {part} version has not moved far enough"));
-            }
+        let is_far_enough = facts.attempt.as_ref().is_some_and(|it| it.is_far_enough);
+        if !is_far_enough && let Some(part) = unmoved(row, &versions.what) {
+            let part = if part == Part::Engine { "engine" } else { "proxy" };
+            return Some(format!("the {part} version has not moved far enough"));
         }
         let idle = seen.shown.as_ref().filter(|shown| shown.what.is_idle());
         let Some(idle) = idle else { return Some("its last look was not idle".into()) };
         let Some(settled_at) = facts.settled_at else { return Some("it never settled".into()) };
         let early = self.clock.elapsed() < settled_at || idle.seen_at < settled_at;
         early.then(|| "it was not looked at after it had settled".into())
+    }
+
+    /// The versions of an instance were read: what was asked for may have been reached.
+    pub(super) fn note_moved(&mut self, project: &ProjectName, instance: &InstanceId) {
+        let Some(seen) = self.instance(project, instance).and_then(|it| it.versions.as_ref())
+        else {
+            return;
+        };
+        let versions = seen.what.clone();
+        let campaigns: Vec<CampaignName> = self.campaigns.keys().cloned().collect();
+        for campaign in campaigns {
+            let (project, instance) = (project.clone(), instance.clone());
+            let target = self.targets.get_mut(&TargetId { campaign, project, instance });
+            let Some(attempt) = target.and_then(|facts| facts.attempt.as_mut()) else { continue };
+            let is_moved =
+                attempt.row.as_ref().is_some_and(|row| unmoved(row, &versions).is_none());
+            attempt.is_far_enough |= is_moved;
+        }
     }
 
     /// Everything again, from scratch: counters from the targets, the fold against the rows.
@@ -129,6 +143,15 @@ impl Checker {
             })
             .collect()
     }
+}
+
+/// The first part of the body that has not moved, or not as far as there is to go.
+fn unmoved(row: &AttemptRow, now: &Versions) -> Option<Part> {
+    row.body.parts().find(|part| {
+        let (before, now) = (row.versions_before.part(*part), now.part(*part));
+        let is_far_enough = now.is_current() || !now.upgradable;
+        now.current == before.current || !is_far_enough
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::model::{AttemptId, ProjectName, SubmitAnswer, TargetId};
 const CIRCUIT_RUN: u32 = 3;
 
 /// 403s of different instances in a row that stop a project.
-const FORBIDDEN_RUN: u32 = 3;
+const FORBIDDEN_RUN: usize = 3;
 
 impl Checker {
     /// Every reason of rule S9 why `target` may not start now.
@@ -107,7 +107,11 @@ impl Checker {
         let is_unclear = matches!(answer, SubmitAnswer::Uncertain | SubmitAnswer::NotSent);
         facts.unclear_run = if is_unclear { facts.unclear_run + 1 } else { 0 };
         let is_forbidden = *answer == SubmitAnswer::Forbidden;
-        facts.forbidden_run = if is_forbidden { facts.forbidden_run + 1 } else { 0 };
+        match is_forbidden {
+            // Two campaigns may have tried the same instance.
+            true => facts.forbidden_run.extend([attempt.target.instance.clone()]),
+            false => facts.forbidden_run.clear(),
+        }
         match &mut facts.circuit {
             Some(_) => {}
             None if facts.unclear_run >= CIRCUIT_RUN => {
@@ -115,7 +119,7 @@ impl Checker {
             }
             None => {}
         }
-        facts.stopped |= facts.forbidden_run >= FORBIDDEN_RUN;
+        facts.stopped |= facts.forbidden_run.len() >= FORBIDDEN_RUN;
         facts.stopped |= *answer == SubmitAnswer::CapabilityAbsent;
         self.end_probe(attempt);
     }
@@ -146,7 +150,7 @@ impl Checker {
             Fact::ProjectResumed => {
                 let facts = self.project_mut(project);
                 facts.stopped = false;
-                facts.forbidden_run = 0;
+                facts.forbidden_run.clear();
                 facts.circuit = None;
                 facts.unclear_run = 0;
             }
