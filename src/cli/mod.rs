@@ -6,6 +6,7 @@
 pub mod bench;
 mod check;
 mod control;
+mod data_file;
 mod demo;
 mod escape;
 mod events;
@@ -17,6 +18,7 @@ pub mod output;
 mod panic;
 mod plan;
 mod planning;
+mod rehearse;
 mod run;
 pub mod scenario;
 mod settings;
@@ -65,6 +67,8 @@ pub enum Command {
     Windows(windows::Args),
     /// Show every instance with its verdict; upgrades nothing.
     Plan(plan::Args),
+    /// Show what the campaigns will do: weeks of windows in seconds, against a simulated cloud.
+    Rehearse(rehearse::Args),
     /// Run the daemon until SIGTERM or SIGINT.
     Run(run::Args),
     /// Show where every campaign stands, and what stands in the way.
@@ -140,6 +144,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Windows(args) => windows::run(&args, context),
         Command::Bench(args) => bench::run(&args, context),
         Command::Plan(args) => plan::run(&args, context),
+        Command::Rehearse(args) => rehearse::run(&args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Why(args) => why::run(&args, context),
         Command::Events(args) => events::run(&args, context),

@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::sim::command::{self, Announcement, CommandError, CommandOptions, WorldSource};
 use crate::sim::world::knobs;
 
-use super::Context;
 use super::failure::Failure;
+use super::{Context, data_file};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -76,11 +76,11 @@ pub fn run(simulate: Args, context: &Context) -> Result<Exit, Failure> {
         listen: simulate.listen,
         seed: simulate.seed,
         world: match (simulate.world, simulate.fleet) {
-            (Some(path), _) => WorldSource::File(path),
+            (Some(path), _) => WorldSource::Spec(Box::new(data_file::fleet(&path)?.world)),
             (None, Some(count)) => WorldSource::Fleet(count),
             (None, None) => WorldSource::Demo,
         },
-        faults: simulate.faults,
+        faults: data_file::faults(&simulate.faults)?,
         knobs: simulate.knob,
         scale: simulate.scale,
         log: simulate.log,
@@ -147,9 +147,6 @@ fn text(announcement: &Announcement) -> String {
 
 fn failure(error: CommandError) -> Failure {
     let exit = match &error {
-        CommandError::File(_) | CommandError::Read { .. } | CommandError::NoProfile(_) => {
-            Exit::BadData
-        }
         CommandError::Knob(_) => Exit::Usage,
         CommandError::InUse { .. } | CommandError::Listen { .. } => Exit::Unreachable,
         CommandError::Log { .. } | CommandError::System(_) => Exit::InputOutput,

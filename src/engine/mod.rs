@@ -100,6 +100,8 @@ pub struct Step {
 pub struct Engine {
     settings: Arc<Settings>,
     seed: u64,
+    /// Seeds of campaigns that are not planned yet, where they are known already.
+    campaign_seeds: BTreeMap<CampaignName, u64>,
     /// Wall minus steady.
     offset: Millis,
     /// The instant of the step under way.
@@ -170,6 +172,7 @@ impl Engine {
         Engine {
             settings: Arc::default(),
             seed,
+            campaign_seeds: BTreeMap::new(),
             offset,
             now: Steady(i64::MIN),
             wall: Wall(i64::MIN),
@@ -207,6 +210,12 @@ impl Engine {
             dirty_projects: Vec::new(),
             dirty_campaigns: Vec::new(),
         }
+    }
+
+    /// Plans these campaigns, where they are not planned yet, in the order that these seeds key: as
+    /// another store planned them.
+    pub fn plan_by(&mut self, seeds: BTreeMap<CampaignName, u64>) {
+        self.campaign_seeds = seeds;
     }
 
     /// Applies one input, then decides. Cannot fail: an answer that makes no sense becomes an

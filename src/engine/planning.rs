@@ -41,7 +41,8 @@ impl Engine {
     fn plan_campaign(&mut self, ix: CampaignIx) {
         let name = self.campaigns[ix.at()].name.clone();
         let Some(policy) = self.settings.campaigns.get(&name).cloned() else { return };
-        let seed = draw::bits(self.seed, "campaign", name.as_str(), 0);
+        let known = self.campaign_seeds.get(&name).copied();
+        let seed = known.unwrap_or_else(|| draw::bits(self.seed, "campaign", name.as_str(), 0));
         let mut chosen = self.chosen(ix, &policy, seed);
         if chosen.is_empty() {
             if !std::mem::replace(&mut self.campaigns[ix.at()].selection_empty, true) {

@@ -5,9 +5,11 @@
 //! tick right after it must find nothing to do. Before time passes, whatever waits must wait for
 //! something that will come.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::agenda::{Act, Agenda, Happening, Network};
+use super::calls::CallCounts;
 use super::compare;
 use super::mischief::{Boundary, Mischief, PlannedCrash};
 use super::store::MemoryStore;
@@ -15,8 +17,8 @@ use super::wire::UpgradeCall;
 use crate::engine::check::{Checker, Violation};
 use crate::engine::input::{FreezeFile, StoreHealth};
 use crate::engine::order::{Order, Reply};
-use crate::engine::{Command, Engine, Input, Step};
-use crate::model::{Millis, Settings, Steady, Wall};
+use crate::engine::{Command, Engine, Input, Rows, Step};
+use crate::model::{CampaignName, Millis, Settings, Steady, Wall};
 use crate::sim::world::World;
 
 /// A clean stop ends within this (rule L2).
@@ -75,6 +77,7 @@ pub struct Host {
     pub(super) checker: Checker,
     pub(super) mischief: Mischief,
     pub(super) seed: u64,
+    campaign_seeds: BTreeMap<CampaignName, u64>,
     pub(super) now: Wall,
     /// The machine's clock minus the true time.
     pub(super) clock_error: Millis,
@@ -96,6 +99,7 @@ pub struct Host {
     /// The planned crash of the step under way.
     meets: Option<PlannedCrash>,
     pub(super) upgrade_calls: Vec<UpgradeCall>,
+    pub(super) calls: CallCounts,
     pub(super) replies: Vec<Reply>,
     pub(super) problems: Vec<String>,
 }
@@ -110,6 +114,7 @@ impl Host {
             checker: Checker::new(&MemoryStore::default().rows(), Millis::ZERO),
             mischief: setup.mischief,
             seed: setup.seed,
+            campaign_seeds: BTreeMap::new(),
             now: setup.begin,
             clock_error: Millis::ZERO,
             process: None,
@@ -126,12 +131,26 @@ impl Host {
             crashes: 0,
             meets: None,
             upgrade_calls: Vec::new(),
+            calls: CallCounts::default(),
             replies: Vec::new(),
             problems: Vec::new(),
         };
         host.world.advance(setup.begin);
         host.agenda.arrange(setup.begin, 0, Happening::Begin);
         host
+    }
+
+    /// Goes on from what another store holds.
+    pub fn resume(setup: Setup, rows: Rows) -> Host {
+        let checker = Checker::new(&rows, Millis::ZERO);
+        Host { checker, store: MemoryStore::from_rows(rows), ..Host::new(setup) }
+    }
+
+    /// Plans these campaigns in the order that these seeds key, where no store holds them yet.
+    #[must_use]
+    pub fn with_campaign_seeds(mut self, seeds: BTreeMap<CampaignName, u64>) -> Host {
+        self.campaign_seeds = seeds;
+        self
     }
 
     /// The true time.
@@ -167,6 +186,11 @@ impl Host {
     /// Every upgrade request that reached the cloud, in order.
     pub fn upgrade_calls(&self) -> &[UpgradeCall] {
         &self.upgrade_calls
+    }
+
+    /// What the cloud has been asked so far.
+    pub fn calls(&self) -> CallCounts {
+        self.calls
     }
 
     /// The replies to all orders, in order.
@@ -324,7 +348,8 @@ impl Host {
             return;
         }
         self.generation += 1;
-        let engine = Engine::restore(self.store.rows(), Millis::ZERO, self.seed);
+        let mut engine = Engine::restore(self.store.rows(), Millis::ZERO, self.seed);
+        engine.plan_by(self.campaign_seeds.clone());
         self.checker.restart(Millis::ZERO);
         let error_at_start = self.clock_error;
         self.process = Some(Process { engine, error_at_start, stopping: false });

@@ -4,15 +4,24 @@
 //! for byte. Nothing here waits: time jumps to whatever happens next.
 
 mod agenda;
+mod calls;
 mod compare;
+mod durations;
+mod fleet;
 mod host;
 mod mischief;
+pub mod rehearsal;
 pub mod scenario;
+mod spread;
 mod store;
 mod wire;
 
 pub use agenda::{Act, Network};
+pub use calls::CallCounts;
+pub use durations::{Durations, Learned, Sources};
+pub use fleet::{Fleet, PlannedCampaign};
 pub use host::{Ended, Host, Setup};
 pub use mischief::{Boundary, Mischief, PlannedCrash};
+pub use spread::Spread;
 pub use store::MemoryStore;
 pub use wire::UpgradeCall;

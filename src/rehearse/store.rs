@@ -10,7 +10,7 @@ use crate::engine::rows::{
 use crate::engine::{Event, Step};
 use crate::model::duration::DurationClass;
 use crate::model::{
-    AttemptId, CampaignName, CredentialName, IdMap, InstanceId, ProjectName, TargetId,
+    AttemptId, CampaignName, CredentialName, IdMap, InstanceId, ProjectName, TargetId, Wall,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -25,9 +25,27 @@ pub struct MemoryStore {
     freezes: BTreeMap<Scope, FreezeRow>,
     durations: BTreeMap<DurationClass, DurationRow>,
     ledger: Vec<Event>,
+    /// Where the ledger of another store ended that this one goes on from.
+    before: Option<(u64, Option<Wall>)>,
 }
 
 impl MemoryStore {
+    /// Goes on from what another store holds, but for its ledger.
+    pub fn from_rows(rows: Rows) -> MemoryStore {
+        MemoryStore {
+            before: Some((rows.last_seq, rows.last_at)),
+            instances: keyed(rows.instances, |row| (row.project.clone(), row.instance.clone())),
+            targets: keyed(rows.targets, |row| row.id.clone()),
+            attempts: keyed(rows.attempts, |row| row.id.clone()),
+            campaigns: keyed(rows.campaigns, |row| row.name.clone()),
+            projects: keyed(rows.projects, |row| row.name.clone()),
+            credentials: keyed(rows.credentials, |row| row.name.clone()),
+            freezes: keyed(rows.freezes, |row| row.scope.clone()),
+            durations: keyed(rows.durations, |row| row.class),
+            ledger: Vec::new(),
+        }
+    }
+
     /// One unit, whole.
     pub fn commit(&mut self, step: &Step) {
         let changes = &step.changes;
@@ -69,15 +87,17 @@ impl MemoryStore {
             (&one.project, &one.instance).cmp(&(&other.project, &other.instance))
         });
         targets.sort_by(|one, other| one.id.cmp(&other.id));
-        let last_at = self.ledger.last().map(|event| event.at);
+        let before = self.before.and_then(|(_, at)| at);
+        let last_at = self.ledger.last().map(|event| event.at).or(before);
         Rows { last_at, instances, targets, ..self.rows_beside_targets() }
     }
 
     /// As [`crate::engine::Engine::rows_beside_targets`].
     pub fn rows_beside_targets(&self) -> Rows {
         let open = self.attempts.values().filter(|row| row.ended_at.is_none());
+        let before = self.before.map_or(0, |(seq, _)| seq);
         Rows {
-            last_seq: self.ledger.last().map_or(0, |event| event.seq),
+            last_seq: self.ledger.last().map_or(before, |event| event.seq),
             attempts: open.cloned().collect(),
             campaigns: self.campaigns.values().cloned().collect(),
             projects: self.projects.values().cloned().collect(),
@@ -90,6 +110,10 @@ impl MemoryStore {
 
     pub fn ledger(&self) -> &[Event] {
         &self.ledger
+    }
+
+    pub fn instance(&self, project: &ProjectName, instance: &InstanceId) -> Option<&InstanceRow> {
+        self.instances.get(&(project.clone(), instance.clone()))
     }
 
     pub fn targets(&self) -> impl Iterator<Item = &TargetRow> {
@@ -119,4 +143,8 @@ impl MemoryStore {
     pub fn project(&self, name: &ProjectName) -> Option<&ProjectRow> {
         self.projects.get(name)
     }
+}
+
+fn keyed<K, R, M: FromIterator<(K, R)>>(rows: Vec<R>, key: impl Fn(&R) -> K) -> M {
+    rows.into_iter().map(|row| (key(&row), row)).collect()
 }

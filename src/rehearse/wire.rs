@@ -111,6 +111,7 @@ impl Host {
                 let Submit { attempt, instance, body, .. } = &submit;
                 let name = attempt.to_string();
                 let reply = self.world.upgrade(self.now, &id, instance, body, Some(&name));
+                self.calls.upgrade += 1;
                 self.upgrade_calls.push(UpgradeCall::new(self.now, &submit, &reply));
                 let attempt = submit.attempt;
                 let answer = reply.heard_of_upgrade(patience, form);
@@ -121,6 +122,7 @@ impl Host {
                 (Input::Read { id: read, result }, Millis::ZERO)
             }
             Arrival::Read(Read { id: read, call, .. }) => {
+                self.calls.count(&call);
                 let reply = self.world.read(self.now, &id, &call);
                 let Answered { answer, note, server_time } = reply.heard_of_read(patience, form);
                 let result = match answer {

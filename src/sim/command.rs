@@ -1,21 +1,20 @@
 //! The body of `refit simulate`: a simulated cloud that anyone may experiment with, until it is
 //! told to stop.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::file::FileError;
 use super::http::{SimOptions, start};
 use super::log::{Keep, Sink};
 use super::world::knobs::BadKnob;
 use super::world::{FaultProfile, Knobs, SpanRange, World, WorldSpec};
-use crate::model::{Millis, closest};
+use crate::model::Millis;
 
 /// How long upgrades of a fleet without a world file take: what a person waits for.
 const FLEET_TAKES: SpanRange = SpanRange { least: Millis(300), most: Millis(3_000) };
@@ -27,8 +26,7 @@ pub struct CommandOptions {
     pub listen: SocketAddr,
     pub seed: u64,
     pub world: WorldSource,
-    /// `calm`, `realistic`, `hostile`, or else the path of a file.
-    pub faults: String,
+    pub faults: FaultProfile,
     /// Each of the form `name=value`.
     pub knobs: Vec<String>,
     /// Every duration of the world is multiplied with it.
@@ -44,22 +42,12 @@ pub enum WorldSource {
     Demo,
     /// So many ordinary instances in one project.
     Fleet(usize),
-    File(PathBuf),
+    Spec(Box<WorldSpec>),
 }
 
 /// Why nothing is simulated.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    #[error(transparent)]
-    File(#[from] FileError),
-    #[error("{path} cannot be read")]
-    Read { path: String, source: io::Error },
-    #[error(
-        "--faults {0:?} is neither a built-in profile ({built_in}) nor a file{hint}",
-        built_in = FaultProfile::BUILT_IN.join(", "),
-        hint = closest::hint(.0, FaultProfile::BUILT_IN)
-    )]
-    NoProfile(String),
     #[error(transparent)]
     Knob(#[from] BadKnob),
     #[error("the address {address} is in use")]
@@ -97,13 +85,13 @@ pub struct AnnouncedProject {
 /// Simulates until SIGINT or SIGTERM; `announce` is told once where.
 ///
 /// # Errors
-/// Where a file, a knob, the address or the log is of no use.
+/// Where a knob, the address or the log is of no use.
 pub async fn run(
     options: CommandOptions,
     announce: impl FnOnce(&Announcement) -> io::Result<()>,
 ) -> Result<(), CommandError> {
-    let spec = world_spec(&options)?.scaled(options.scale);
-    let faults = fault_profile(&options.faults)?;
+    let spec = world_spec(options.world, options.seed).scaled(options.scale);
+    let faults = options.faults;
     let mut knobs = Knobs::default();
     for knob in &options.knobs {
         knobs.set(knob)?;
@@ -131,32 +119,16 @@ pub async fn run(
     running.shutdown().await.map_err(|source| CommandError::Log { path: log_path, source })
 }
 
-fn world_spec(options: &CommandOptions) -> Result<WorldSpec, CommandError> {
-    match &options.world {
-        WorldSource::Demo => Ok(WorldSpec::demo(options.seed)),
+fn world_spec(source: WorldSource, seed: u64) -> WorldSpec {
+    match source {
+        WorldSource::Demo => WorldSpec::demo(seed),
         WorldSource::Fleet(count) => {
-            let mut world = WorldSpec::fleet(*count, FLEET_TAKES);
+            let mut world = WorldSpec::fleet(count, FLEET_TAKES);
             // As README's first campaign selects them.
             world.projects[0].instances[0].name = "cache".into();
-            Ok(world)
+            world
         }
-        WorldSource::File(path) => {
-            let (text, name) = read(path)?;
-            Ok(WorldSpec::from_toml(&text, &name)?)
-        }
-    }
-}
-
-fn fault_profile(name: &str) -> Result<FaultProfile, CommandError> {
-    if let Some(profile) = FaultProfile::built_in(name) {
-        return Ok(profile);
-    }
-    match read(Path::new(name)) {
-        Ok((text, name)) => Ok(FaultProfile::from_toml(&text, &name)?),
-        Err(CommandError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Err(CommandError::NoProfile(name.into()))
-        }
-        Err(error) => Err(error),
+        WorldSource::Spec(world) => *world,
     }
 }
 
@@ -164,14 +136,6 @@ fn listening(address: SocketAddr, source: io::Error) -> CommandError {
     match source.kind() {
         io::ErrorKind::AddrInUse => CommandError::InUse { address },
         _ => CommandError::Listen { address, source },
-    }
-}
-
-fn read(path: &Path) -> Result<(String, String), CommandError> {
-    let name = path.display().to_string();
-    match fs::read_to_string(path) {
-        Ok(text) => Ok((text, name)),
-        Err(source) => Err(CommandError::Read { path: name, source }),
     }
 }
 

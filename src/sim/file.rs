@@ -111,10 +111,10 @@ impl WorldSpec {
                     let message = format!("{} instances cannot share one id", instance.count);
                     return Err(Misfit::new(mention(text, id, 0), message));
                 }
-                for name in [Some(&instance.name), instance.id.as_ref()].into_iter().flatten() {
-                    if !names.insert(name) {
-                        return Err(twice(text, name));
-                    }
+                // Clouds allow two of one name: their ids tell them apart.
+                let name = instance.id.as_ref().unwrap_or(&instance.name);
+                if !names.insert(name) {
+                    return Err(twice(text, name));
                 }
             }
         }
@@ -253,6 +253,13 @@ steps = ["error_500_before", { decision = "slow", delay = "2s", times = 2 }, "ok
         let text = WORLD.replace("count = 3", "count = 3\nid = \"abc\"");
         let error = WorldSpec::from_toml(&text, "w.toml").unwrap_err();
         assert_eq!((error.line, error.column), (29, 6), "{error}");
+    }
+
+    #[test]
+    fn two_of_one_name_are_told_apart_by_their_ids() {
+        let text = WORLD.replace("name = \"odd\"", "name = \"cart\"\nid = \"abc\"");
+        let spec = WorldSpec::from_toml(&text, "w.toml").unwrap();
+        assert_eq!(spec.projects[0].instances[1].id.as_deref(), Some("abc"));
     }
 
     #[test]

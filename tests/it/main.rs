@@ -5,6 +5,7 @@ mod cli_check;
 mod cli_exit;
 mod cli_fleet;
 mod cli_process;
+mod cli_rehearse;
 mod cli_socket;
 mod cli_usage;
 mod cli_windows;

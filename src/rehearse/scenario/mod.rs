@@ -11,8 +11,8 @@ mod timeline;
 use jiff::tz::TimeZone;
 
 pub use deed::{Deed, FORMS, TargetOrder};
-pub use play::Played;
-pub use script::{ActAt, ActLine, CrashLine, Expected, Script};
+pub use play::{Played, Said, complaints};
+pub use script::{ActAt, ActLine, CrashLine, Expected, Script, Stage, acts};
 
 use crate::model::{Settings, Wall};
 use crate::rehearse::{Mischief, Setup};

@@ -33,7 +33,8 @@ impl Scenario {
         let mut timeline = Timeline::new(self.zone.clone());
         for act in &self.acts {
             run(&mut host, &mut timeline, act.at, |_| false);
-            perform(&mut host, &mut timeline, act);
+            let said = act.perform(&mut host);
+            timeline.say(&host, said.by, &said.text);
         }
         let last = self.until.unwrap_or(host.now() + LASTS_AT_MOST);
         let may_end_early = self.until.is_none();
@@ -62,52 +63,65 @@ fn is_over(host: &Host) -> bool {
     names.all(|name| host.store().campaign(name).is_some_and(|row| row.state.is_over()))
 }
 
-fn complaints(host: &Host) -> Vec<String> {
+/// Broken rules, with a last recount, and whatever else is wrong.
+pub fn complaints(host: &Host) -> Vec<String> {
     let broken = host.violations().iter().map(ToString::to_string);
     let recounted = host.recount().into_iter().map(|each| format!("recount: {each}"));
     broken.chain(recounted).chain(host.problems().iter().cloned()).collect()
 }
 
-fn perform(host: &mut Host, timeline: &mut Timeline, act: &ActAt) {
-    let words = &act.words;
-    match &act.deed {
-        Deed::Act(what) => {
-            timeline.say(host, "act", words);
-            host.arrange(host.now(), what.clone());
-        }
-        Deed::Change(name, what) => {
-            timeline.say(host, "act", words);
-            let (project, instance) =
-                host.world().place_of(name).expect("an act was checked against its world");
-            host.arrange(host.now(), Act::Change { project, instance, what: *what });
-        }
-        Deed::Why(target) => {
-            let said = named(host, target).map_or_else(|why| why, |target| hold(host, &target));
-            timeline.say(host, "operator", &format!("{words}? {said}"));
-        }
-        Deed::Order(command) => order(host, timeline, words, Ok(command.clone())),
-        Deed::Approve(campaign) => {
-            let row = host.store().campaign(campaign);
-            let digest = row.map(|row| row.detail.digest.clone()).unwrap_or_default();
-            let command = Command::Approve { campaign: campaign.clone(), digest };
-            order(host, timeline, words, Ok(command));
-        }
-        Deed::OrderAbout(what, target) => {
-            let command = named(host, target).map(|target| about(what, target));
-            order(host, timeline, words, command);
+/// What is told of something that somebody did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// `act` or `operator`.
+    pub by: &'static str,
+    pub text: String,
+}
+
+impl ActAt {
+    /// Does it, now.
+    pub fn perform(&self, host: &mut Host) -> Said {
+        let words = &self.words;
+        let act = || Said { by: "act", text: words.clone() };
+        match &self.deed {
+            Deed::Act(what) => {
+                host.arrange(host.now(), what.clone());
+                act()
+            }
+            Deed::Change(name, what) => {
+                let (project, instance) =
+                    host.world().place_of(name).expect("an act was checked against its world");
+                host.arrange(host.now(), Act::Change { project, instance, what: *what });
+                act()
+            }
+            Deed::Why(target) => {
+                let said = named(host, target).map_or_else(|why| why, |target| hold(host, &target));
+                Said { by: "operator", text: format!("{words}? {said}") }
+            }
+            Deed::Order(command) => order(host, words, Ok(command.clone())),
+            Deed::Approve(campaign) => {
+                let row = host.store().campaign(campaign);
+                let digest = row.map(|row| row.detail.digest.clone()).unwrap_or_default();
+                let command = Command::Approve { campaign: campaign.clone(), digest };
+                order(host, words, Ok(command))
+            }
+            Deed::OrderAbout(what, target) => {
+                let command = named(host, target).map(|target| about(what, target));
+                order(host, words, command)
+            }
         }
     }
 }
 
 /// Gives the order and tells the reply, or why it cannot be given.
-fn order(host: &mut Host, timeline: &mut Timeline, words: &str, command: Result<Command, String>) {
+fn order(host: &mut Host, words: &str, command: Result<Command, String>) -> Said {
     let said = match command.map(|command| host.order(command)) {
         Ok(Some(Reply::Done { message, .. })) => message,
         Ok(Some(Reply::Refused { message, .. })) => format!("refused: {message}"),
         Ok(None) => NO_DAEMON.to_owned(),
         Err(why) => format!("refused: {why}"),
     };
-    timeline.say(host, "operator", &format!("{words}: {said}"));
+    Said { by: "operator", text: format!("{words}: {said}") }
 }
 
 fn about(order: &TargetOrder, target: TargetId) -> Command {

@@ -114,28 +114,10 @@ impl Script {
     /// The acts in the order of their instants.
     ///
     /// # Errors
-    /// The first that is no deed, is about no instance of the world, or is before the beginning or
-    /// after the end.
+    /// As [`acts`].
     pub fn acts(&self, zone: &TimeZone, begin: Wall, world: &World) -> Result<Vec<ActAt>, Misfit> {
-        let end = self.ends(zone, begin)?;
-        let act = |line: &ActLine| {
-            let words = line.deed.get_ref().clone();
-            let misfit = |message: String| Misfit::new(line.deed.span(), message);
-            let deed = words.parse().map_err(misfit)?;
-            if let Deed::Change(name, _) = &deed
-                && world.place_of(name).is_none()
-            {
-                return Err(misfit(format!("the world has no instance {name:?}")));
-            }
-            let at = later(&line.at, zone, begin)?;
-            if end.is_some_and(|end| end < at) {
-                return Err(Misfit::new(line.at.span(), "this is after the end"));
-            }
-            Ok(ActAt { at, deed, words })
-        };
-        let mut acts = self.acts.iter().map(act).collect::<Result<Vec<_>, Misfit>>()?;
-        acts.sort_by_key(|act| act.at);
-        Ok(acts)
+        let stage = Stage { zone, begin, end: self.ends(zone, begin)? };
+        acts(&self.acts, stage, world)
     }
 
     /// Where processes die.
@@ -159,6 +141,40 @@ impl Script {
         };
         self.crashes.iter().map(crash).collect()
     }
+}
+
+/// When acts may be, and in which zone they are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage<'a> {
+    pub zone: &'a TimeZone,
+    pub begin: Wall,
+    pub end: Option<Wall>,
+}
+
+/// Acts as a file has them, in the order of their instants.
+///
+/// # Errors
+/// The first that is no deed, is about no instance of the world, or is before the beginning or
+/// after the end.
+pub fn acts(lines: &[ActLine], stage: Stage<'_>, world: &World) -> Result<Vec<ActAt>, Misfit> {
+    let act = |line: &ActLine| {
+        let words = line.deed.get_ref().clone();
+        let misfit = |message: String| Misfit::new(line.deed.span(), message);
+        let deed = words.parse().map_err(misfit)?;
+        if let Deed::Change(name, _) = &deed
+            && world.place_of(name).is_none()
+        {
+            return Err(misfit(format!("the world has no instance {name:?}")));
+        }
+        let at = later(&line.at, stage.zone, stage.begin)?;
+        if stage.end.is_some_and(|end| end < at) {
+            return Err(Misfit::new(line.at.span(), "this is after the end"));
+        }
+        Ok(ActAt { at, deed, words })
+    };
+    let mut acts = lines.iter().map(act).collect::<Result<Vec<_>, Misfit>>()?;
+    acts.sort_by_key(|act| act.at);
+    Ok(acts)
 }
 
 fn later(written: &Spanned<Datetime>, zone: &TimeZone, begin: Wall) -> Result<Wall, Misfit> {

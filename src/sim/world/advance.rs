@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    fn arrange(&mut self, at: Wall, event: Event) {
+    pub(super) fn arrange(&mut self, at: Wall, event: Event) {
         self.arranged += 1;
         self.timeline.insert((at, self.arranged), event);
     }

@@ -23,6 +23,7 @@ mod task;
 mod tests;
 mod throttle;
 mod truth;
+mod under_way;
 mod upgrade;
 mod value;
 
@@ -42,6 +43,7 @@ pub use spec::{
 };
 pub use task::TaskState;
 pub use truth::InstanceTruth;
+pub use under_way::UnderWay;
 pub use value::{BadValue, Limit, Share, Span, SpanRange};
 
 use self::advance::Event;

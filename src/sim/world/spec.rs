@@ -56,6 +56,24 @@ pub struct ProjectSpec {
     pub instances: Vec<InstanceSpec>,
 }
 
+impl ProjectSpec {
+    /// An empty project that has everything else as a file without a word about it.
+    pub fn new(name: Arc<str>, id: Arc<str>) -> ProjectSpec {
+        ProjectSpec {
+            name,
+            id,
+            region: region(),
+            user_id: user_id(),
+            access_keys: Vec::new(),
+            users: Vec::new(),
+            agency: false,
+            upgrade_call: Capability::Present,
+            limits: Vec::new(),
+            instances: Vec::new(),
+        }
+    }
+}
+
 fn region() -> Arc<str> {
     "sim-1".into()
 }
@@ -163,6 +181,21 @@ impl Default for InstanceSpec {
             outcomes: Vec::new(),
             changes: Vec::new(),
         }
+    }
+}
+
+impl InstanceSpec {
+    /// Each of them by itself, with its name.
+    pub fn each(self) -> impl Iterator<Item = InstanceSpec> {
+        let count = self.count;
+        (1..=count).map(move |number| InstanceSpec {
+            name: match count {
+                1 => self.name.clone(),
+                _ => format!("{}-{number:04}", self.name).into(),
+            },
+            count: 1,
+            ..self.clone()
+        })
     }
 }
 

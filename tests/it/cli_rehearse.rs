@@ -1,0 +1,116 @@
+//! `refit rehearse`: what it tells, that the same seeds tell the same, and how it refuses files.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cli_process::{Ran, golden, refit, refit_with};
+
+const HERE: &str = "--config tests/fixtures/cli/rehearse/refit.toml \
+                    --fleet tests/fixtures/cli/rehearse/fleet.toml --begin 2026-03-27T12:00";
+
+fn rehearse(arguments: &str) -> Ran {
+    refit(&format!("rehearse {HERE} {arguments}"))
+}
+
+fn fits_80_columns(ran: &Ran) {
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+}
+
+#[test]
+fn a_rehearsal_tells_windows_waves_ends_groups_and_calls_without_any_secret() {
+    let ran = rehearse("--seeds 5");
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    fits_80_columns(&ran);
+    assert!(ran.stdout.contains("campaign weekly is taken to be approved at once"));
+    assert!(ran.stdout.contains("Every rule was kept"), "{}", ran.stdout);
+    golden("rehearse.txt", &ran.stdout);
+}
+
+#[test]
+fn the_same_seeds_and_files_give_the_same_report_byte_for_byte() {
+    let arguments = "--seeds 2 --faults hostile --crashes 2 --until 2026-03-30";
+    let one = rehearse(&format!("{arguments} --seed 7"));
+    assert_eq!(one.stdout, rehearse(&format!("{arguments} --seed 7")).stdout);
+    assert_ne!(one.stdout, rehearse(&format!("{arguments} --seed 8")).stdout);
+    assert!(one.stdout.contains("crashes of the daemon"), "{}", one.stdout);
+    assert!(!one.stdout.contains(", 0 crashes"), "{}", one.stdout);
+}
+
+#[test]
+fn a_campaign_that_never_completes_is_exit_1_with_what_it_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let acts = folder.path().join("acts.toml");
+    fs::write(&acts, "acts = [{ at = 2026-03-28T01:30:00, do = \"pause weekly\" }]\n").unwrap();
+    let ran = rehearse(&format!("--seeds 2 --acts {}", acts.display()));
+    assert_eq!(ran.exit, 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("operator: pause weekly: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("in 2 of 2 seeds: campaign_paused"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("nothing that is left goes on by itself"), "{}", ran.stdout);
+    fits_80_columns(&ran);
+}
+
+/// Each with the part of the file's line that carries the caret.
+#[test]
+fn a_mistake_in_a_file_is_exit_65_with_line_column_and_caret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.toml");
+    let name = path.to_str().unwrap();
+    for (option, text, place, line) in [
+        ("--fleet", "takes = \"soon\"\nproject = []\n", ":1:9", "1 | takes = \"soon\" | ^^^^^^"),
+        ("--fleet", "project = [\n", ":1:12", "1 | project = [ | ^"),
+        ("--fleet", "project = []\n[[campaign]]\nname = \"a\"\nseed = \"x\"\n", ":4:8", "| ^^^"),
+        ("--faults", "[[rule]]\ncalls = \"all\"\ndecisions = {}\n", ":2:9", "| ^^^^^"),
+        ("--acts", "acts = [{ at = 12:00:00, do = \"dance\" }]\n", ":1:31", "| ^^^^^^^"),
+        (
+            "--acts",
+            "acts = [{ at = 2026-03-01T12:00:00, do = \"resume weekly\" }]\n",
+            ":1:16",
+            "^^",
+        ),
+        ("--acts", "acts = [{ at = 12:00:00, do = \"cloud none deleted\" }]\n", ":1:31", "^^"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let fleet = match option {
+            "--fleet" => "",
+            _ => "--fleet tests/fixtures/cli/rehearse/fleet.toml",
+        };
+        let config = "--config tests/fixtures/cli/rehearse/refit.toml --begin 2026-03-27T12:00";
+        let ran = refit(&format!("rehearse {config} {fleet} {option} {name}"));
+        assert_eq!((ran.exit, ran.stdout.as_str()), (65, ""), "{option} {text}: {}", ran.stderr);
+        let said = ran.said();
+        assert!(said.contains(&format!("{name}{place} ")), "{option} {text}: {}", ran.stderr);
+        assert!(said.contains(line), "{option} {text}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_exit_2_and_other_faults_of_the_configuration_stay_78() {
+    for (arguments, said) in [
+        ("nightly", "no campaign is called"),
+        ("--seeds 0", "is not from 1 to"),
+        ("--until 2026-03-27T11:00", "--until is not after the beginning"),
+        ("--crashes often", "neither a count nor a share"),
+        ("--takes 1h..5m", "a range that begins with its shorter end"),
+    ] {
+        let ran = rehearse(arguments);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (2, ""), "{arguments}: {}", ran.stderr);
+        assert!(ran.said().contains(said), "{arguments}: {}", ran.stderr);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refit.toml");
+    let text = fs::read_to_string("tests/fixtures/cli/rehearse/refit.toml").unwrap();
+    fs::write(&path, text.replace("cutoff = \"30m\"", "cutoff = \"30h\"")).unwrap();
+    let fleet = "tests/fixtures/cli/rehearse/fleet.toml";
+    let ran = refit_with(&["rehearse", "--config", path.to_str().unwrap(), "--fleet", fleet]);
+    assert_eq!(ran.exit, 78, "{}", ran.stderr);
+}
+
+#[test]
+fn a_scenario_is_played_and_its_timeline_told() {
+    let ran = refit("rehearse --scenario tests/scenarios/happy-upgrade.toml");
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
+    let file = fs::read_to_string(Path::new("tests/scenarios/happy-upgrade.toml")).unwrap();
+    assert!(file.contains(&format!("'''\n{}'''", ran.stdout)), "{}", ran.stdout);
+    let ran = refit("rehearse --scenario tests/fixtures/bad-scenario/act-on-a-day.toml");
+    assert_eq!(ran.exit, 65, "{}", ran.stderr);
+}
