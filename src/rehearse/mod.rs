@@ -8,6 +8,7 @@ mod calls;
 mod compare;
 mod durations;
 mod fleet;
+pub mod forecast;
 mod host;
 mod mischief;
 pub mod rehearsal;

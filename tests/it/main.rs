@@ -66,6 +66,7 @@ mod faults_page;
 mod judge;
 mod layers;
 mod postgres;
+mod rehearse_forecast;
 mod scenarios;
 mod sim_command;
 mod sim_docs;

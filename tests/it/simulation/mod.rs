@@ -139,6 +139,14 @@ pub fn life(seed: u64) -> Host {
     run(Dice(seed)).0
 }
 
+/// The life of one seed as far as so long after its beginning, with everything that goes wrong.
+pub fn cut_short(seed: u64, after: Millis) -> Host {
+    let mut host = host(Dice(seed));
+    let until = host.now() + after;
+    host.run(until, STEPS_MAX, |_| false);
+    host
+}
+
 /// From here on the cloud behaves and an operator tidies up every hour: everything must end.
 fn heal(host: &mut Host, complaints: &mut Vec<String>) {
     host.calm();

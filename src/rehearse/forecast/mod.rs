@@ -1,0 +1,269 @@
+//! Forecasts: where the campaigns stand, played on in virtual time.
+//!
+//! The rows are those of a store, in the middle of whatever goes on. A world is built that agrees
+//! with them, an engine is restored from them, and both run on, once for each seed: upgrades take
+//! what was measured or declared, those that run already what is left of it, and nothing else goes
+//! wrong. What no machine lifts is told as a proviso, never simulated away.
+
+mod proviso;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use proviso::Proviso;
+
+use super::rehearsal::{Stage, Tally, Times, Until};
+use super::{Act, Durations, Host, Mischief, Setup, Spread};
+use crate::engine::rows::{CampaignRow, Rows, TargetRow};
+use crate::engine::{CampaignState, TargetState};
+use crate::model::{CampaignName, InstanceId, Millis, ProjectName, Settings, TargetId, Wall};
+use world::Beginning;
+
+/// How far and how often it is looked ahead.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Seeds from 1 to so many.
+    pub seeds: u64,
+    /// Steps of one seed at most.
+    pub steps: u64,
+    /// No farther than so long from now.
+    pub lasts: Millis,
+    pub durations: Durations,
+    /// Only this campaign has to be over.
+    pub campaign: Option<CampaignName>,
+}
+
+impl Default for Ask {
+    fn default() -> Ask {
+        Ask {
+            seeds: 20,
+            steps: 5_000_000,
+            lasts: Millis::from_hours(400 * 24),
+            durations: Durations::default(),
+            campaign: None,
+        }
+    }
+}
+
+/// What comes, as far as it can be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    pub at: Wall,
+    pub seeds: u64,
+    pub campaigns: Vec<CampaignForecast>,
+    /// What had to be assumed, one sentence each.
+    pub notes: Vec<String>,
+    /// Rules that were broken: a bug.
+    pub broken: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CampaignForecast {
+    pub name: CampaignName,
+    pub state: CampaignState,
+    /// All of it holds only if these do.
+    pub provided: Vec<Proviso>,
+    pub completes: Spread<Wall>,
+    /// Targets that are not over.
+    pub open: u32,
+    /// Of these, those that are not over in most seeds.
+    pub never: u32,
+    /// Those that are not over, in the order in which they are expected to start.
+    pub targets: Vec<TargetForecast>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetForecast {
+    pub project: ProjectName,
+    pub instance: InstanceId,
+    pub name: Arc<str>,
+    pub state: TargetState,
+    /// In the past of what is in flight.
+    pub starts: Spread<Wall>,
+    pub ends: Spread<Wall>,
+    /// Why it is not over in most seeds.
+    pub never: Option<String>,
+}
+
+/// What one seed led to.
+struct Told {
+    over: BTreeMap<CampaignName, Wall>,
+    times: BTreeMap<TargetId, Times>,
+    /// Why those that are left are.
+    left: BTreeMap<TargetId, String>,
+    broken: Vec<String>,
+}
+
+/// Plays the rows on from `now`. The settings must be those that the rows were written by, or that
+/// will be used from now on.
+pub fn forecast(rows: &Rows, settings: &Settings, now: Wall, ask: &Ask) -> Forecast {
+    let settings = &proviso::switched_on(&with_fingerprints(settings, rows));
+    let rows = on_one_clock(rows);
+    let beginning = Beginning::of(&rows, settings, &ask.durations, now);
+    let provided: BTreeMap<&CampaignName, Vec<Proviso>> = rows
+        .campaigns
+        .iter()
+        .map(|row| (&row.name, proviso::provisos(&rows, settings, row)))
+        .collect();
+    let play = Play { rows: &rows, settings, now, ask, beginning: &beginning, provided: &provided };
+    let told: Vec<Told> = (1..=ask.seeds).map(|seed| play.seed(seed)).collect();
+    let mut notes = beginning.fleet.notes.clone();
+    let uncertain = rows.targets.iter().filter(|row| row.state == TargetState::Uncertain).count();
+    if uncertain > 0 {
+        notes.push(format!("of {uncertain} uncertain attempts each is taken to have been applied"));
+    }
+    let asked = |row: &&CampaignRow| ask.campaign.as_ref().is_none_or(|name| row.name == *name);
+    let campaigns = rows.campaigns.iter().filter(asked);
+    Forecast {
+        at: now,
+        seeds: ask.seeds,
+        campaigns: campaigns.map(|row| play.campaign(row, &told)).collect(),
+        notes,
+        broken: told.iter().flat_map(|seed| seed.broken.clone()).collect(),
+    }
+}
+
+struct Play<'a> {
+    rows: &'a Rows,
+    settings: &'a Settings,
+    now: Wall,
+    ask: &'a Ask,
+    beginning: &'a Beginning,
+    provided: &'a BTreeMap<&'a CampaignName, Vec<Proviso>>,
+}
+
+impl Play<'_> {
+    fn seed(&self, seed: u64) -> Told {
+        let setup = Setup {
+            settings: self.settings.clone(),
+            world: self.beginning.world(self.settings, &self.ask.durations, seed),
+            begin: self.now,
+            seed,
+            mischief: Mischief { seed, ..Mischief::default() },
+        };
+        let mut host = Host::resume(setup, self.rows.clone());
+        for row in &self.rows.campaigns {
+            let orders = self.provided[&row.name].iter().filter_map(|proviso| proviso.order(row));
+            orders.for_each(|order| host.arrange(self.now, Act::Order(order)));
+        }
+        let mut stage = Stage {
+            tally: Tally::new(self.now, false),
+            campaign: self.ask.campaign.as_ref(),
+            steps_left: self.ask.steps,
+        };
+        // What stands still at first is given its orders before it is looked at.
+        stage.play(&mut host, self.now, Until::Instant);
+        stage.play(&mut host, self.now + self.ask.lasts, Until::NothingGoesOn);
+        let counted = stage.tally.finish();
+        let over = counted.campaigns.into_iter().filter_map(|(name, it)| Some((name, it.over_at?)));
+        Told {
+            over: over.collect(),
+            times: counted.times,
+            left: left(&host),
+            broken: super::scenario::complaints(&host),
+        }
+    }
+
+    fn campaign(&self, row: &CampaignRow, told: &[Told]) -> CampaignForecast {
+        let is_open = |it: &&TargetRow| it.id.campaign == row.name && !it.state.is_terminal();
+        let names: BTreeMap<(&ProjectName, &InstanceId), &Arc<str>> =
+            self.rows.instances.iter().map(|it| ((&it.project, &it.instance), &it.name)).collect();
+        let mut targets: Vec<TargetForecast> = self
+            .rows
+            .targets
+            .iter()
+            .filter(is_open)
+            .map(|it| {
+                let name = names.get(&(&it.id.project, &it.id.instance));
+                self.target(it, name.copied().unwrap_or(&it.id.instance.0), told)
+            })
+            .collect();
+        let last = Wall(i64::MAX);
+        targets.sort_by_key(|it| (it.starts.p50.unwrap_or(last), it.ends.p50.unwrap_or(last)));
+        CampaignForecast {
+            name: row.name.clone(),
+            state: row.state,
+            provided: self.provided[&row.name].clone(),
+            completes: match row.state.is_over() {
+                true => Spread::default(),
+                false => {
+                    Spread::of(told.iter().map(|it| it.over.get(&row.name).copied()).collect())
+                }
+            },
+            open: targets.len() as u32,
+            never: targets.iter().filter(|it| it.ends.p50.is_none()).count() as u32,
+            targets,
+        }
+    }
+
+    fn target(&self, row: &TargetRow, name: &Arc<str>, told: &[Told]) -> TargetForecast {
+        let of = |pick: fn(&Times) -> Option<Wall>| {
+            Spread::of(told.iter().map(|it| it.times.get(&row.id).and_then(pick)).collect())
+        };
+        let begun = row.detail.history().started_at.filter(|_| row.state.is_in_flight());
+        let ends = of(|times| times.ended);
+        let why = || told.iter().find_map(|it| it.left.get(&row.id).cloned());
+        TargetForecast {
+            project: row.id.project.clone(),
+            instance: row.id.instance.clone(),
+            name: name.clone(),
+            state: row.state,
+            starts: match begun {
+                Some(_) => Spread { p50: begun, p90: begun },
+                None => of(|times| times.started),
+            },
+            never: if ends.p50.is_none() { why() } else { None },
+            ends,
+        }
+    }
+}
+
+/// Why each target that is left is.
+fn left(host: &Host) -> BTreeMap<TargetId, String> {
+    let Some((engine, now)) = host.engine().zip(host.steady()) else { return BTreeMap::new() };
+    let open = host.store().targets().filter(|row| !row.state.is_terminal());
+    let why = |row: &TargetRow| match (&row.held_by, &row.needs_operator) {
+        // Outside a window these would not be told of.
+        (Some(by), _) => format!("held by {by}"),
+        (_, Some(why)) => format!("needs an operator: {why}"),
+        _ => match engine.hold(&row.id, now) {
+            Some(hold) if hold.detail.is_empty() => hold.kind.word().to_owned(),
+            Some(hold) => format!("{}: {}", hold.kind.word(), hold.detail),
+            None => row.state.to_string(),
+        },
+    };
+    open.map(|row| (row.id.clone(), why(row))).collect()
+}
+
+/// Secrets may not have been read, so no credential may seem to have changed: that would end its
+/// stop.
+fn with_fingerprints(settings: &Settings, rows: &Rows) -> Settings {
+    let mut settings = settings.clone();
+    for row in &rows.credentials {
+        if let Some(policy) = settings.credentials.get_mut(&row.name) {
+            policy.fingerprint = row.fingerprint.clone();
+        }
+    }
+    settings
+}
+
+/// The simulated cloud's clock is ours: so is every instant of its clock that the rows keep.
+fn on_one_clock(rows: &Rows) -> Rows {
+    let mut rows = rows.clone();
+    let mut ahead: BTreeMap<TargetId, Millis> = BTreeMap::new();
+    for attempt in &mut rows.attempts {
+        ahead.insert(attempt.id.target.clone(), attempt.cloud_intent_at - attempt.intent_at);
+        attempt.cloud_intent_at = attempt.intent_at;
+    }
+    for row in &mut rows.targets {
+        let history = row.detail.history.as_mut();
+        let first = history.and_then(|history| history.first_uncertain.as_mut());
+        if let (Some(first), Some(by)) = (first, ahead.get(&row.id)) {
+            first.cloud_intent_at = first.cloud_intent_at - *by;
+        }
+    }
+    rows
+}

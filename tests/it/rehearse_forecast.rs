@@ -1,0 +1,214 @@
+//! Forecasts: what they tell comes true, from every state that a campaign passes.
+
+use std::path::Path;
+
+use refit::cli::scenario;
+use refit::engine::{Command, Fact, TargetState};
+use refit::model::{Millis, TargetId, Wall, draw};
+use refit::rehearse::forecast::{Ask, CampaignForecast, Forecast, Proviso, forecast};
+use refit::rehearse::rehearsal::{Crashes, Rehearsal};
+use refit::rehearse::scenario::Scenario;
+use refit::rehearse::{Durations, Fleet, Host, Mischief, Setup};
+use refit::sim::world::{FaultProfile, Knobs, SpanRange, World};
+
+use crate::simulation;
+
+/// Twelve instances, two a night in flight at once, a canary that bakes, two windows needed.
+const STORY: &str = r#"
+begin = 2026-03-01T23:40:00
+[world]
+takes = "10m"
+latency = "100ms"
+[[world.project]]
+instance = [{ name = "cache", count = 12 }]
+[windows]
+nightly = { cron = "0 0 0 * * *", duration = "1h", cutoff = "15m" }
+[campaigns.minor]
+max_in_flight = 3
+waves = [{ name = "canary", count = 1, bake = "5m" }, { name = "rest" }]
+"#;
+
+const TEN_MINUTES: SpanRange = SpanRange { least: Millis(600_000), most: Millis(600_000) };
+
+/// A process that begins anew finds the end of a task at another moment of its polling, reads
+/// versions again and draws other waits; no more than so much.
+const POLLS: Millis = Millis::from_secs(45);
+
+fn story() -> Scenario {
+    let read = scenario::read(Path::new("story.toml"), STORY.to_owned());
+    read.unwrap_or_else(|findings| panic!("{findings}")).scenario
+}
+
+fn host(story: &Scenario) -> Host {
+    Host::new(Setup {
+        settings: story.settings.clone(),
+        world: World::new(story.world.clone(), Knobs::default(), FaultProfile::calm(), 1),
+        begin: story.begin,
+        seed: 1,
+        mischief: Mischief::default(),
+    })
+}
+
+fn run(host: &mut Host, until: Wall) {
+    host.run(until, 1_000_000, |_| false);
+}
+
+fn ask(seeds: u64) -> Ask {
+    let durations = Durations { declared: Some(TEN_MINUTES), ..Durations::default() };
+    Ask { seeds, durations, ..Ask::default() }
+}
+
+fn told(host: &Host, ask: &Ask) -> Forecast {
+    let forecast = forecast(&host.store().rows(), host.settings(), host.now(), ask);
+    assert!(forecast.broken.is_empty(), "{:?}", forecast.broken);
+    forecast
+}
+
+fn only(forecast: &Forecast) -> &CampaignForecast {
+    let [campaign] = &forecast.campaigns[..] else { panic!("{forecast:?}") };
+    campaign
+}
+
+/// The instant of the target's first event that fits.
+fn at(host: &Host, target: &TargetId, fits: impl Fn(&Fact) -> bool) -> Option<Wall> {
+    let mut events = host.store().ledger().iter();
+    events.find(|it| it.target().as_ref() == Some(target) && fits(&it.fact)).map(|it| it.at)
+}
+
+fn close(one: Option<Wall>, other: Option<Wall>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Millis((one - other).0.abs()) <= POLLS,
+        (one, other) => one == other,
+    }
+}
+
+#[test]
+fn a_forecast_in_the_middle_tells_what_then_happens() {
+    let story = story();
+    let mut states = std::collections::BTreeSet::new();
+    for minutes in [5, 15, 20, 21, 30, 31, 32, 37, 43, 50, 54, 75, 600, 1_465, 1_470] {
+        let mut host = host(&story);
+        run(&mut host, story.begin + Millis::from_mins(minutes) + Millis(7_500));
+        let forecast = told(&host, &ask(1));
+        let campaign = only(&forecast);
+        states.extend(campaign.targets.iter().map(|target| target.state));
+        run(&mut host, story.begin + Millis::from_hours(24 * 7));
+        let over =
+            host.store().ledger().iter().find(|it| matches!(it.fact, Fact::Completed { .. }));
+        assert!(
+            close(campaign.completes.p50, over.map(|it| it.at)),
+            "{minutes}: {:?} and then {over:?}",
+            campaign.completes.p50.map(Wall::rfc3339)
+        );
+        assert!(!campaign.targets.is_empty(), "{minutes}: something is left");
+        for target in &campaign.targets {
+            let id = TargetId {
+                campaign: campaign.name.clone(),
+                project: target.project.clone(),
+                instance: target.instance.clone(),
+            };
+            let started = at(&host, &id, |fact| matches!(fact, Fact::Intent { .. }));
+            let ended = at(&host, &id, |fact| matches!(fact, Fact::Succeeded { .. }));
+            assert!(close(target.starts.p50, started), "{minutes}: {target:?} began {started:?}");
+            assert!(close(target.ends.p50, ended), "{minutes}: {target:?} ended {ended:?}");
+        }
+    }
+    let passed = [TargetState::Pending, TargetState::Running, TargetState::Verifying];
+    assert!(passed.iter().all(|state| states.contains(state)), "{states:?}");
+}
+
+#[test]
+fn a_forecast_from_the_start_equals_a_rehearsal() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(1));
+    let range = SpanRange { least: Millis::from_mins(5), most: Millis::from_mins(20) };
+    let durations = Durations { declared: Some(range), ..Durations::default() };
+    let ask = Ask { seeds: 5, durations: durations.clone(), ..Ask::default() };
+    let forecast = told(&host, &ask);
+    let rehearsal = Rehearsal {
+        settings: story.settings.clone(),
+        fleet: Fleet::from_rows(&host.store().rows(), &story.settings),
+        durations,
+        faults: FaultProfile::calm(),
+        crashes: Crashes::None,
+        acts: Vec::new(),
+        begin: host.now(),
+        until: host.now() + Millis::from_hours(24 * 30),
+        campaign: None,
+    };
+    let runs: Vec<_> = (1..=5).map(|seed| rehearsal.run(seed, false, 0)).collect();
+    let report = refit::rehearse::rehearsal::Report::of(&runs, host.now(), None);
+    let (one, other) = (only(&forecast).completes, report.campaigns[0].completes);
+    assert!(one.p50.is_some() && close(one.p50, other.p50), "{one:?} {other:?}");
+    assert!(close(one.p90, other.p90), "{one:?} {other:?}");
+}
+
+/// Faults, crashes, operators and clock steps, cut short anywhere: the rows are whatever they are.
+#[test]
+fn every_state_that_a_run_passes_can_be_forecast_from() {
+    let mut states = std::collections::BTreeSet::new();
+    for seed in 1..=36 {
+        let after = Millis::from_mins((draw::unit(seed, "cut", "forecast", 0) * 3_000.0) as i64);
+        let mut host = simulation::cut_short(seed, after);
+        // Some states pass too quickly to be met by chance.
+        let until = host.now() + Millis::from_hours(24);
+        let passes = |host: &Host| match (seed % 3, host.store().ledger().last()) {
+            (1, Some(last)) => matches!(last.fact, Fact::BecameUncertain { .. }),
+            (2, Some(last)) => matches!(last.fact, Fact::Settling { .. }),
+            _ => true,
+        };
+        host.run(until, 400_000, passes);
+        let rows = host.store().rows();
+        states.extend(rows.targets.iter().map(|row| (row.state, row.needs_operator.is_some())));
+        let ask = Ask { lasts: Millis::from_hours(24 * 20), ..ask(1) };
+        let forecast = forecast(&rows, host.settings(), host.now(), &ask);
+        assert!(forecast.broken.is_empty(), "seed {seed} after {after}: {:#?}", forecast.broken);
+        for target in forecast.campaigns.iter().flat_map(|campaign| &campaign.targets) {
+            let is_told = target.ends.p50.is_some() || target.never.is_some();
+            assert!(is_told, "seed {seed} after {after}: {target:?}");
+        }
+    }
+    let met = [
+        TargetState::Pending,
+        TargetState::Uncertain,
+        TargetState::Running,
+        TargetState::Verifying,
+    ];
+    for state in met {
+        assert!(states.contains(&(state, false)), "{state}: {states:?}");
+    }
+}
+
+#[test]
+fn what_an_operator_paused_is_told_as_if_resumed_now() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(10));
+    let running = told(&host, &ask(1));
+    host.order(Command::Pause { campaign: "minor".into() });
+    run(&mut host, story.begin + Millis::from_mins(11));
+    let forecast = told(&host, &ask(1));
+    let campaign = only(&forecast);
+    let causes = vec!["operator".into()];
+    assert_eq!(campaign.provided, [Proviso::CampaignResumed { causes }]);
+    assert!(close(campaign.completes.p50, only(&running).completes.p50), "{campaign:?}");
+    assert_eq!(only(&running).provided, []);
+}
+
+#[test]
+fn what_is_held_never_ends_and_says_why() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(10));
+    let target = host.store().targets().last().unwrap().id.clone();
+    host.order(Command::Hold { target: target.clone() });
+    let ask = Ask { lasts: Millis::from_hours(24 * 7), ..ask(2) };
+    let forecast = told(&host, &ask);
+    let campaign = only(&forecast);
+    assert_eq!((campaign.never, campaign.completes.p50), (1, None), "{campaign:?}");
+    let held = campaign.targets.iter().find(|it| it.instance == target.instance).unwrap();
+    assert!(held.never.as_deref().is_some_and(|why| why == "held by operator"), "{held:?}");
+    let text = serde_json::to_string(&forecast).unwrap();
+    assert_eq!(serde_json::from_str::<Forecast>(&text).unwrap(), forecast);
+}
