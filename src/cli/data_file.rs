@@ -49,11 +49,15 @@ pub fn wrong(findings: Findings) -> Failure {
 /// # Errors
 /// The file cannot be read, or the first thing in it that is wrong.
 pub fn fleet(path: &Path) -> Result<Fleet, Failure> {
-    let document = Document::new(path, text(path)?);
-    fleet_of(&document).map_err(wrong)
+    fleet_of(path, text(path)?).map_err(wrong)
 }
 
-fn fleet_of(document: &Document) -> Result<Fleet, Findings> {
+/// The same of its text; `path` is its name for messages.
+///
+/// # Errors
+/// The first thing in it that is wrong.
+pub fn fleet_of(path: &Path, text: String) -> Result<Fleet, Findings> {
+    let document = Document::new(path, text);
     let mut root = document.table()?;
     let misfit = |misfit: Misfit| document.error(misfit.span, &misfit.message, None);
     let planned = root.remove("campaign").map(planned).transpose().map_err(misfit)?;

@@ -6,11 +6,13 @@
 pub mod bench;
 mod check;
 mod control;
-mod data_file;
+pub mod data_file;
 mod demo;
 mod escape;
 mod events;
+mod export;
 pub mod failure;
+mod forecast;
 pub mod globals;
 mod json;
 pub mod moment;
@@ -69,6 +71,8 @@ pub enum Command {
     Plan(plan::Args),
     /// Show what the campaigns will do: weeks of windows in seconds, against a simulated cloud.
     Rehearse(rehearse::Args),
+    /// Show when the campaigns complete, and when each target starts and ends, from here on.
+    Forecast(forecast::Args),
     /// Run the daemon until SIGTERM or SIGINT.
     Run(run::Args),
     /// Show where every campaign stands, and what stands in the way.
@@ -145,6 +149,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(&args, context),
         Command::Plan(args) => plan::run(&args, context),
         Command::Rehearse(args) => rehearse::run(&args, context),
+        Command::Forecast(args) => forecast::run(&args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Why(args) => why::run(&args, context),
         Command::Events(args) => events::run(&args, context),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use comfy_table::Cell;
@@ -20,13 +21,17 @@ use super::failure::Failure;
 use super::moment::Clock;
 use super::output::Output;
 use super::socket::{IN_A_WHILE, NoDaemon, Socket};
-use super::{Context, escape, json, output, planning, settings};
+use super::{Context, escape, export, json, output, planning, settings};
 
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// Only this campaign.
     #[arg(long, value_name = "NAME")]
     campaign: Option<String>,
+
+    /// Also writes the fleet into this file, for refit rehearse --fleet and refit simulate --world.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
 }
 
 /// # Errors
@@ -53,6 +58,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
         if let Some(failure) = stopped {
             return Err(failure);
+        }
+        if let Some(path) = &args.export {
+            export::write(path, context).await?;
         }
         let needs_a_look = plan.campaigns.iter().any(|one| one.selection_empty || !one.complete);
         Ok(if needs_a_look { Exit::Findings } else { Exit::Done })

@@ -25,6 +25,8 @@ use crate::rehearse::scenario::{ActAt, Deed, Stage};
 use crate::rehearse::{Durations, Fleet, Learned};
 use crate::sim::world::{FaultProfile, Knobs, SpanRange, World};
 
+pub use text::completes;
+
 use super::failure::Failure;
 use super::moment::{self, Relative};
 use super::{Context, data_file, escape, settings};

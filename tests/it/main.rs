@@ -3,6 +3,7 @@
 mod calendar;
 mod cli_check;
 mod cli_exit;
+mod cli_export;
 mod cli_fleet;
 mod cli_process;
 mod cli_rehearse;

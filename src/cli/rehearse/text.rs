@@ -123,7 +123,7 @@ fn campaign(campaign: &CampaignReport, seeds: usize, output: &Output, clock: &Cl
     text
 }
 
-fn completes(spread: &Spread<Wall>, clock: &Clock) -> String {
+pub fn completes(spread: &Spread<Wall>, clock: &Clock) -> String {
     match (spread.p50, spread.p90) {
         (Some(p50), Some(p90)) if p50 == p90 => clock.show(p50),
         (Some(p50), Some(p90)) => {

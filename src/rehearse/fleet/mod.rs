@@ -3,6 +3,8 @@
 //! From a file, or from what a store knows. What a store does not know is assumed and said: it keeps
 //! of an instance what decides, and only of those that some campaign selects.
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -68,7 +68,7 @@ pub struct CampaignForecast {
     pub provided: Vec<Proviso>,
     pub completes: Spread<Wall>,
     /// Targets that are not over.
-    pub open: u32,
+    pub unfinished: u32,
     /// Of these, those that are not over in most seeds.
     pub never: u32,
     /// Those that are not over, in the order in which they are expected to start.
@@ -193,7 +193,7 @@ impl Play<'_> {
                     Spread::of(told.iter().map(|it| it.over.get(&row.name).copied()).collect())
                 }
             },
-            open: targets.len() as u32,
+            unfinished: targets.len() as u32,
             never: targets.iter().filter(|it| it.ends.p50.is_none()).count() as u32,
             targets,
         }

@@ -1,0 +1,116 @@
+//! `refit plan --export`, and what is made of it: the same plan in a rehearsal, a forecast from the
+//! same store.
+
+use std::path::Path;
+
+use refit::cli::scenario;
+use refit::rehearse::{Fleet, Host, Mischief, Setup};
+use refit::sim::world::{FaultProfile, Knobs, World};
+use serde_json::Value;
+
+use crate::cli_process::Ran;
+use crate::daemon_process::{Site, Wishes, within};
+
+async fn refit(site: &Site, arguments: &[&str]) -> Ran {
+    let mut command = site.command(arguments);
+    let output = within(command.env("COLUMNS", "80").output()).await.unwrap();
+    Ran {
+        exit: output.status.code().expect("it exits by itself"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+async fn json(site: &Site, arguments: &[&str]) -> Value {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--format", "json"]).collect();
+    let ran = refit(site, &arguments).await;
+    assert!(ran.exit <= 1, "{arguments:?}: {}", ran.stderr);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_exports_is_rehearsed_as_that_plan() {
+    let site = Site::new(Wishes::default()).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let ran = refit(&site, &["plan", "--export", path]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("holds the 3 instances of the plan"), "{}", ran.stderr);
+    let plan = json(&site, &["plan"]).await;
+    let digest = &plan["campaigns"][0]["digest"];
+    let short = ["--seeds", "2", "--takes", "5m"];
+    let of_file = ["rehearse", "--fleet", path].iter().chain(&short).copied().collect::<Vec<_>>();
+    let rehearsed = json(&site, &of_file).await;
+    assert_eq!(rehearsed["campaigns"][0]["digest"], *digest, "{rehearsed}");
+    let of_store = ["rehearse"].iter().chain(&short).copied().collect::<Vec<_>>();
+    let stored = json(&site, &of_store).await;
+    assert_eq!(stored["campaigns"][0]["digest"], *digest, "{stored}");
+    assert_eq!(stored["broken"], serde_json::json!([]));
+    assert!(site.upgrades().is_empty(), "nothing of it upgrades anything");
+
+    let forecast = json(&site, &["forecast", "weekly"]).await;
+    let campaign = &forecast["campaigns"][0];
+    assert_eq!(
+        (&campaign["name"], &campaign["unfinished"]),
+        (&"weekly".into(), &3.into()),
+        "{forecast}"
+    );
+    assert!(campaign["completes"]["p50"].as_str().unwrap().ends_with('Z'), "{forecast}");
+    let human = refit(&site, &["forecast"]).await;
+    assert_eq!(human.exit, 0, "{}", human.stderr);
+    assert!(human.stdout.contains("campaign weekly: running, 3 targets to go"), "{}", human.stdout);
+    assert!(human.stdout.lines().all(|line| line.chars().count() <= 80), "{}", human.stdout);
+    let unknown = refit(&site, &["forecast", "weakly"]).await;
+    assert_eq!(unknown.exit, 2, "{}", unknown.stderr);
+}
+
+/// Names that break quoting, tags with odd keys, two of one name.
+const ODD: &str = r#"
+begin = 2026-03-01T23:50:00
+[[world.project]]
+instance = [
+  { name = "a \\ \"b\" \u0007 \n", id = "i-1", tags = { "k \"" = "v\n" } },
+  { name = "twin", id = "i-2" }, { name = "twin", id = "i-3", cache_mode = "single" },
+  { name = "proxy", id = "i-4", cache_mode = "proxy", proxy_minor = "1", proxy_latest = "2" },
+  { name = "new", id = "i-5", engine_minor = "6.0.16.9", zones = ["z1", "z2"] },
+  { name = "cold", id = "i-6", status = "FROZEN" }, { name = "big", id = "i-7", edition = "enterprise" },
+]
+[campaigns.minor]
+engine = "latest"
+proxy = "latest"
+waves = [{ name = "canary", count = 2, bake = "5m" }, { name = "rest" }]
+"#;
+
+#[test]
+fn a_fleet_reads_back_as_it_was_written_and_is_planned_in_the_same_order() {
+    let text = ODD.replace("twin\", id = \"i-2\"", "twin-2\", id = \"i-2\"");
+    let story = scenario::read(Path::new("odd.toml"), text).unwrap_or_else(|it| panic!("{it}"));
+    let story = story.scenario;
+    let run = |world, seed, planned: &Fleet| {
+        let setup = Setup {
+            settings: story.settings.clone(),
+            world: World::new(world, Knobs::default(), FaultProfile::calm(), seed),
+            begin: story.begin,
+            seed,
+            mischief: Mischief::default(),
+        };
+        let seeds = planned.planned.iter().map(|one| (one.name.clone(), one.seed)).collect();
+        let mut host = Host::new(setup).with_campaign_seeds(seeds);
+        host.run(story.begin + refit::model::Millis::from_mins(5), 100_000, |_| false);
+        host
+    };
+    let nothing = Fleet { planned: Vec::new(), ..Fleet::new(story.world.clone(), Vec::new()) };
+    let first = run(story.world.clone(), 1, &nothing);
+    let fleet = Fleet::from_rows(&first.store().rows(), &story.settings);
+    let written = fleet.to_toml("A fleet.");
+    let read = refit::cli::data_file::fleet_of(Path::new("fleet.toml"), written.clone());
+    let read = read.unwrap_or_else(|findings| panic!("{findings}\n{written}"));
+    assert_eq!((&read.world, &read.planned), (&fleet.world, &fleet.planned), "{written}");
+    let again = run(read.world.clone(), 99, &read);
+    let order = |host: &Host| {
+        let rows = host.store().targets();
+        rows.map(|row| (row.id.clone(), row.wave, row.rank, row.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&again), order(&first));
+    assert_ne!(order(&run(read.world.clone(), 99, &nothing)), order(&first));
+}
