@@ -121,6 +121,12 @@ impl Clock {
         text
     }
 
+    /// `Sat 2026-11-28` and `23:30`: for two lines below each other.
+    pub fn day_and_time(&self, at: Wall) -> (String, String) {
+        let day = self.zoned(at).map(|zoned| zoned.strftime("%a %Y-%m-%d").to_string());
+        (day.unwrap_or_else(|| at.rfc3339()), self.show_time(at))
+    }
+
     fn format(&self, at: Wall, date: &str) -> String {
         let Some(zoned) = self.zoned(at) else { return at.rfc3339() };
         let date = zoned.strftime(date).to_string();

@@ -4,9 +4,14 @@
 //! windows, freezes and clock changes of weeks, once for each seed. Nothing is sent anywhere, and no
 //! secret is read.
 
+mod axis;
+mod html;
 mod inventory;
+mod json;
+mod picture;
 mod text;
 
+use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -83,6 +88,10 @@ pub struct Args {
     /// What operators and others do, as a scenario file's acts.
     #[arg(long, value_name = "FILE")]
     acts: Option<PathBuf>,
+
+    /// Also writes the report as a web page, with pictures, into this file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     /// Plays a scenario file instead, and tells its timeline; needs no configuration.
     #[arg(long, value_name = "FILE", exclusive = true)]
@@ -166,7 +175,16 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let report = Report::of(&runs, begin, rehearsal.campaign.as_ref());
     let exit = if report.is_good() { Exit::Done } else { Exit::Findings };
     let rehearsed = Rehearsed { rehearsal, report, from: found.from, notes };
-    context.output.data(&text::report(&rehearsed, context))?;
+    if let Some(path) = &args.html {
+        let name = path.display();
+        fs::write(path, html::report(&rehearsed, context)).map_err(|error| {
+            Failure::new(Exit::InputOutput, format!("{name} cannot be written")).because(&error)
+        })?;
+    }
+    match context.output.is_json() {
+        true => context.output.json(&json::report(&rehearsed))?,
+        false => context.output.data(&text::report(&rehearsed, context))?,
+    }
     Ok(exit)
 }
 

@@ -44,9 +44,39 @@ fn a_campaign_that_never_completes_is_exit_1_with_what_it_waits_for() {
     let ran = rehearse(&format!("--seeds 2 --acts {}", acts.display()));
     assert_eq!(ran.exit, 1, "{}", ran.stdout);
     assert!(ran.stdout.contains("operator: pause weekly: "), "{}", ran.stdout);
-    assert!(ran.stdout.contains("in 2 of 2 seeds: campaign_paused"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("in 2 of 2 seeds: paused: operator"), "{}", ran.stdout);
     assert!(ran.stdout.contains("nothing that is left goes on by itself"), "{}", ran.stdout);
     fits_80_columns(&ran);
+}
+
+#[test]
+fn json_and_a_page_tell_the_same_and_the_page_loads_and_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    let ran = rehearse(&format!("--seeds 2 --format json --html {}", path.display()));
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
+    let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let campaign = &value["campaigns"][0];
+    assert_eq!((&campaign["targets"], &value["seeds"]), (&18.into(), &serde_json::json!([1, 2])));
+    assert!(campaign["completes"]["p90"].as_str().unwrap().ends_with('Z'), "{campaign}");
+    let window = &campaign["windows"][0];
+    for key in ["open", "close", "starts", "ends", "in_flight_at_close", "longest_overrun_ms"] {
+        assert!(!window[key].is_null(), "{key} in {window}");
+    }
+    assert_eq!(value["groups"].as_array().unwrap().len(), 6, "{value}");
+    assert_eq!(value["broken"], serde_json::json!([]));
+
+    let page = fs::read_to_string(&path).unwrap();
+    assert_eq!(page.matches("<svg").count(), 6, "one Gantt, one course, four groups");
+    assert!(page.contains(campaign["digest"].as_str().unwrap()));
+    for word in ["<script", "http:", "https:", "src=", "href=", "url(", "@import", "javascript:"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    for tag in ["svg", "table", "h2", "text", "title", "tr", "p"] {
+        let opened =
+            page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
 }
 
 /// Each with the part of the file's line that carries the caret.

@@ -1,7 +1,6 @@
 //! A rehearsal's report as tables and sentences.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use comfy_table::Cell;
 
@@ -29,8 +28,10 @@ const FINDINGS_MAX: usize = 20;
 pub fn report(rehearsed: &Rehearsed, context: &Context) -> String {
     let (report, output) = (&rehearsed.report, &context.output);
     let clock = context.site.clock.for_all([]);
-    let mut text = head(rehearsed, output, &clock);
+    let sentences = introduction(rehearsed, &clock);
+    let mut text: String = sentences.iter().map(|sentence| output.sentence(sentence)).collect();
     for (at, said) in &report.said {
+        let said = escape::line(said);
         text.push_str(&output.wrapped(&format!("{}  {said}", clock.show(*at)), 4));
     }
     for campaign in &report.campaigns {
@@ -39,12 +40,18 @@ pub fn report(rehearsed: &Rehearsed, context: &Context) -> String {
     }
     text.push_str(&groups(&report.groups, output, &clock));
     text.push('\n');
-    text.push_str(&output.sentence(&calls(report.calls)));
-    text.push_str(&rules(rehearsed, output));
+    for sentence in conclusion(rehearsed) {
+        text.push_str(&output.sentence(&sentence));
+    }
+    for finding in report.findings.iter().take(FINDINGS_MAX) {
+        let told = format!("seed {}: {}", finding.seed, escape::line(&finding.what));
+        text.push_str(&output.wrapped(&told, 2));
+    }
     text
 }
 
-fn head(rehearsed: &Rehearsed, output: &Output, clock: &Clock) -> String {
+/// What was rehearsed, in sentences.
+pub fn introduction(rehearsed: &Rehearsed, clock: &Clock) -> Vec<String> {
     let Rehearsed { rehearsal, report, from, notes } = rehearsed;
     let seeds = match report.seeds.as_slice() {
         [only] => format!("seed {only}"),
@@ -63,12 +70,8 @@ fn head(rehearsed: &Rehearsed, output: &Output, clock: &Clock) -> String {
         escape::line(from),
         if faults.is_empty() { "of a file".into() } else { faults },
     );
-    let mut text = output.sentence(&title);
-    text.push_str(&output.sentence(&durations(rehearsed)));
-    for note in notes {
-        text.push_str(&output.sentence(&format!("Note: {}.", escape::line(note))));
-    }
-    text
+    let notes = notes.iter().map(|note| format!("Note: {}.", escape::line(note)));
+    [title, durations(rehearsed)].into_iter().chain(notes).collect()
 }
 
 fn durations(rehearsed: &Rehearsed) -> String {
@@ -100,27 +103,42 @@ fn campaign(campaign: &CampaignReport, seeds: usize, output: &Output, clock: &Cl
     let name = escape::line(campaign.name.as_str());
     let targets = count(u64::from(campaign.targets), "target", "targets");
     let mut text = format!("campaign {name}: {targets}\n");
-    text.push_str(&output.entry("completes", &completes(&campaign.completes, clock)));
+    for (key, told) in facts(campaign, seeds, clock) {
+        text.push_str(&output.entry(key, &escape::line(&told)));
+    }
+    if !campaign.windows.is_empty() {
+        text.push_str(&windows(&campaign.windows, output, clock));
+    }
+    text.push_str(&waves(campaign, output, clock));
+    text.push_str(&outcomes(&campaign.outcomes, output));
+    text
+}
+
+/// What there is to say of a campaign as a whole, each with its key.
+pub fn facts(
+    campaign: &CampaignReport,
+    seeds: usize,
+    clock: &Clock,
+) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("completes", completes(&campaign.completes, clock))];
     if !campaign.unfinished.is_empty() {
-        let unfinished = format!("in {} of {seeds} seeds", campaign.unfinished.len());
-        let waits = campaign.waits.as_deref().unwrap_or_default();
-        let waits = clock.localized(&escape::line(waits));
-        text.push_str(&output.entry("never", &format!("{unfinished}: {waits}")));
+        let waits = clock.localized(campaign.waits.as_deref().unwrap_or_default());
+        facts
+            .push(("never", format!("in {} of {seeds} seeds: {waits}", campaign.unfinished.len())));
     }
     if let Some((seed, at)) = campaign.budget_trips.first() {
         let trips = campaign.budget_trips.len();
         let told = format!("trips in {trips} of {seeds} seeds; {} in seed {seed}", clock.show(*at));
-        text.push_str(&output.entry("budget", &told));
+        facts.push(("budget", told));
     }
     for (cause, paused) in &campaign.pauses {
-        let told = format!("by {} in {paused} of {seeds} seeds", escape::line(cause));
-        text.push_str(&output.entry("pauses", &told));
+        facts.push(("pauses", format!("by {cause} in {paused} of {seeds} seeds")));
     }
-    text.push_str(&output.entry("digest", &campaign.digest));
-    text.push_str(&windows(&campaign.windows, output, clock));
-    text.push_str(&waves(campaign, output, clock));
-    text.push_str(&outcomes(&campaign.outcomes, output));
-    text
+    if campaign.windows.is_empty() {
+        facts.push(("windows", "none opened".to_owned()));
+    }
+    facts.push(("digest", campaign.digest.to_string()));
+    facts
 }
 
 pub fn completes(spread: &Spread<Wall>, clock: &Clock) -> String {
@@ -135,9 +153,6 @@ pub fn completes(spread: &Spread<Wall>, clock: &Clock) -> String {
 }
 
 fn windows(windows: &[WindowReport], output: &Output, clock: &Clock) -> String {
-    if windows.is_empty() {
-        return output.entry("windows", "none opened");
-    }
     let header = ["WINDOW", "UNTIL", "STARTS", "ENDS", "AT CLOSE", "OVER", "LONGEST"];
     let mut table = output.table(&header);
     let projects: BTreeSet<&ProjectName> = windows.iter().flat_map(|it| &it.projects).collect();
@@ -160,10 +175,7 @@ fn windows(windows: &[WindowReport], output: &Output, clock: &Clock) -> String {
             Cell::new(window.ends),
             Cell::new(window.in_flight_at_close),
             Cell::new(window.overruns),
-            Cell::new(match window.longest_overrun {
-                Millis::ZERO => "-".to_owned(),
-                longest => minutes(longest),
-            }),
+            Cell::new(overrun(window.longest_overrun)),
         ]);
     };
     let left_out = windows.len().saturating_sub(ROWS_MAX);
@@ -178,7 +190,10 @@ fn windows(windows: &[WindowReport], output: &Output, clock: &Clock) -> String {
     output::keep_whole(&mut table, &[0, 1]);
     let mut text = format!("\n{}", output::render(&table));
     if left_out > 0 {
-        let told = format!("({left_out} windows between these are in --format json and --html.)");
+        let told = format!(
+            "({} in between; --format json and --html show all.)",
+            count(left_out as u64, "window", "windows")
+        );
         text.push_str(&output.sentence(&told));
     }
     text
@@ -207,13 +222,9 @@ fn waves(campaign: &CampaignReport, output: &Output, clock: &Clock) -> String {
 fn outcomes(outcomes: &[OutcomeReport], output: &Output) -> String {
     let mut table = output.table(&["TARGETS", "REASON", "P50", "MOST", "SUCH AS"]);
     for outcome in outcomes {
-        let state = match outcome.needs_operator {
-            true => format!("{}, needs an operator", outcome.state),
-            false => outcome.state.to_string(),
-        };
         let names: Vec<&str> = outcome.names.iter().take(2).map(|name| &**name).collect();
         table.add_row([
-            Cell::new(state),
+            Cell::new(state(outcome)),
             output::cell(outcome.reason.as_deref().unwrap_or("-")),
             Cell::new(outcome.p50),
             Cell::new(outcome.most),
@@ -229,8 +240,7 @@ fn groups(groups: &[GroupReport], output: &Output, clock: &Clock) -> String {
     if groups.is_empty() {
         return String::new();
     }
-    let mut fullest: Vec<&GroupReport> = groups.iter().collect();
-    fullest.sort_by_key(|group| std::cmp::Reverse(per_mille(group)));
+    let fullest = fullest(groups);
     let left_out = fullest.len().saturating_sub(GROUPS_MAX);
     let mut table = output.table(&["IN FLIGHT AT ONCE", "MOST", "LIMIT", "FIRST AT", "SEED"]);
     for group in fullest.into_iter().take(GROUPS_MAX) {
@@ -251,6 +261,13 @@ fn groups(groups: &[GroupReport], output: &Output, clock: &Clock) -> String {
     text
 }
 
+/// The fullest first.
+pub fn fullest(groups: &[GroupReport]) -> Vec<&GroupReport> {
+    let mut fullest: Vec<&GroupReport> = groups.iter().collect();
+    fullest.sort_by_key(|group| std::cmp::Reverse(per_mille(group)));
+    fullest
+}
+
 fn per_mille(group: &GroupReport) -> u64 {
     u64::from(group.most) * 1_000 / u64::from(group.limit.max(1))
 }
@@ -262,6 +279,14 @@ pub fn label(group: &GroupReport) -> String {
         (Some(campaign), GroupOf::Unavailable(name)) => format!("{campaign}: {name}"),
         (None, GroupOf::Campaign) => "all".to_owned(),
         (None, GroupOf::Unavailable(name)) => name.to_string(),
+    }
+}
+
+/// The same where the campaign is known.
+pub fn short_label(group: &GroupReport) -> String {
+    match &group.of {
+        GroupOf::Unavailable(name) => name.to_string(),
+        _ => label(group),
     }
 }
 
@@ -284,9 +309,10 @@ fn calls((middle, most): (CallCounts, CallCounts)) -> String {
     format!("Calls of the cloud: {}{more}: {}.", number(middle.all()), kinds.join(", "))
 }
 
-fn rules(rehearsed: &Rehearsed, output: &Output) -> String {
+/// What it cost, how it ended, and whether the rules were kept, in sentences.
+pub fn conclusion(rehearsed: &Rehearsed) -> Vec<String> {
     let report = &rehearsed.report;
-    let mut text = String::new();
+    let mut sentences = vec![calls(report.calls)];
     for (end, seeds) in &report.ends {
         let why = match end {
             RunEnd::Over => continue,
@@ -294,22 +320,13 @@ fn rules(rehearsed: &Rehearsed, output: &Output) -> String {
             RunEnd::TimeOver => "the time was over before the campaigns were",
             RunEnd::TooManySteps => "it took more steps than a run may",
         };
-        let told = format!("In {} of {} seeds {why}.", seeds.len(), report.seeds.len());
-        text.push_str(&output.sentence(&told));
+        sentences.push(format!("In {} of {} seeds {why}.", seeds.len(), report.seeds.len()));
     }
-    let steps = number(report.steps);
-    if report.findings.is_empty() {
-        let told = format!("Every rule was kept in every one of {steps} steps.");
-        text.push_str(&output.sentence(&told));
-        return text;
-    }
-    let broken = count(report.findings.len() as u64, "breach", "breaches");
-    writeln!(text, "{broken} of the rules:").expect("a string takes any text");
-    for finding in report.findings.iter().take(FINDINGS_MAX) {
-        let told = format!("seed {}: {}", finding.seed, escape::line(&finding.what));
-        text.push_str(&output.wrapped(&told, 2));
-    }
-    text
+    sentences.push(match report.findings.len() {
+        0 => format!("Every rule was kept in every one of {} steps.", number(report.steps)),
+        broken => format!("{} of the rules.", count(broken as u64, "breach", "breaches")),
+    });
+    sentences
 }
 
 /// `1 crash`, `2,000 crashes`.
@@ -333,4 +350,18 @@ pub fn number(number: u64) -> String {
 /// To the minute, upwards: an overrun of some seconds is one.
 pub fn minutes(length: Millis) -> String {
     Millis::from_mins((length.0 + 59_999) / 60_000).to_string()
+}
+
+pub fn overrun(longest: Millis) -> String {
+    match longest {
+        Millis::ZERO => "-".to_owned(),
+        longest => minutes(longest),
+    }
+}
+
+pub fn state(outcome: &OutcomeReport) -> String {
+    match outcome.needs_operator {
+        true => format!("{}, needs an operator", outcome.state),
+        false => outcome.state.to_string(),
+    }
 }

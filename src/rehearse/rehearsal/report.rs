@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::groups::GroupOf;
 use super::run::{CampaignRun, Outcome, Run, RunEnd};
 use super::tally::Bar;
-use crate::engine::TargetState;
+use crate::engine::{CampaignState, TargetState};
 use crate::model::{CampaignName, Millis, ProjectName, Wall, WindowName};
 use crate::rehearse::CallCounts;
 use crate::rehearse::spread::{Spread, percentile};
@@ -207,6 +207,11 @@ fn waits(run: &CampaignRun) -> String {
         return "it was never planned: it selects no instance, or some project cannot be read"
             .into();
     };
+    // The window that is not open just now is not what it waits for.
+    if state == CampaignState::Paused {
+        let causes: Vec<&str> = run.causes.iter().map(|cause| &**cause).collect();
+        return format!("paused: {}", causes.join(", "));
+    }
     match &run.hold {
         Some(hold) if hold.detail.is_empty() => hold.kind.word().to_owned(),
         Some(hold) => format!("{}: {}", hold.kind.word(), hold.detail),

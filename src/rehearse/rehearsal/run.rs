@@ -52,6 +52,8 @@ pub struct CampaignRun {
     pub name: CampaignName,
     /// `None`: it was never planned.
     pub state: Option<CampaignState>,
+    /// Why it is paused in the end, if it is.
+    pub causes: Vec<String>,
     pub digest: Arc<str>,
     pub over_at: Option<Wall>,
     pub budget_trips: Vec<Wall>,
@@ -138,6 +140,9 @@ impl CampaignRun {
         CampaignRun {
             name: name.clone(),
             state: row.map(|row| row.state),
+            causes: row
+                .map(|row| row.detail.causes.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
             digest: row.map(|row| row.detail.digest.clone()).unwrap_or_default(),
             over_at: told.over_at,
             targets: outcomes.iter().map(|outcome| outcome.targets).sum(),
