@@ -12,6 +12,7 @@ mod picture;
 mod text;
 
 use std::fs;
+use std::io::{self, IsTerminal};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -257,14 +258,23 @@ fn play(rehearsal: &Rehearsal, seeds: &[u64]) -> Vec<Run> {
         _ => 0,
     };
     let (next, runs) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let is_watched = io::stderr().is_terminal();
     let work = || {
         while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
             let run = rehearsal.run(seed, Some(&seed) == seeds.first(), steps);
-            runs.lock().expect("a thread that panics ends the process").push(run);
+            let mut runs = runs.lock().expect("a thread that panics ends the process");
+            runs.push(run);
+            if is_watched {
+                let told = format!("rehearsed: {} of {} seeds", runs.len(), seeds.len());
+                anstream::eprint!("\r{told:<40}");
+            }
         }
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(seeds.len());
     thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    if is_watched {
+        anstream::eprint!("\r{:<40}\r", "");
+    }
     let mut runs = runs.into_inner().expect("a thread that panics ends the process");
     runs.sort_by_key(|run| run.seed);
     runs

@@ -182,7 +182,11 @@ impl Play<'_> {
             })
             .collect();
         let last = Wall(i64::MAX);
-        targets.sort_by_key(|it| (it.starts.p50.unwrap_or(last), it.ends.p50.unwrap_or(last)));
+        let expected = |it: &TargetForecast| {
+            let (starts, ends) = (it.starts.p50.unwrap_or(last), it.ends.p50.unwrap_or(last));
+            (starts, ends, it.project.clone(), it.instance.clone())
+        };
+        targets.sort_by_cached_key(expected);
         CampaignForecast {
             name: row.name.clone(),
             state: row.state,

@@ -11,7 +11,7 @@ use crate::engine::TargetState;
 use crate::engine::rows::{AttemptRow, Rows, TargetRow, VerifyAfter};
 use crate::model::duration::{DurationClass, Parts};
 use crate::model::{
-    CacheMode, InstanceId, Millis, ProjectName, Settings, TaskId, UpgradeBody, Wall, draw,
+    CacheMode, InstanceId, Millis, ProjectName, Settings, TargetId, TaskId, UpgradeBody, Wall, draw,
 };
 use crate::rehearse::durations::{Durations, Odds};
 use crate::rehearse::fleet::{Fleet, set_versions};
@@ -71,11 +71,14 @@ impl Beginning {
                 project.user_id = user.clone();
             }
         }
+        let attempts: BTreeMap<&TargetId, &AttemptRow> =
+            rows.attempts.iter().map(|attempt| (&attempt.id.target, attempt)).collect();
+        let places = places(&fleet.world);
         let mut beginning = Beginning { fleet, now, in_flight: Vec::new() };
-        for attempt in &rows.attempts {
-            let id = &attempt.id.target;
-            if let Some(row) = rows.targets.iter().find(|row| row.id == *id) {
-                beginning.put(row, attempt, settings, durations);
+        for row in rows.targets.iter().filter(|row| row.state.is_in_flight()) {
+            let place = places.get(&(row.id.project.0.clone(), row.id.instance.0.clone()));
+            if let (Some(attempt), Some(place)) = (attempts.get(&row.id), place) {
+                beginning.put(row, attempt, *place, (settings, durations));
             }
         }
         beginning
@@ -85,18 +88,12 @@ impl Beginning {
         &mut self,
         row: &TargetRow,
         attempt: &AttemptRow,
-        settings: &Settings,
-        durations: &Durations,
+        (project, instance): (usize, usize),
+        (settings, durations): (&Settings, &Durations),
     ) {
         let Some(policy) = settings.projects.get(&row.id.project) else { return };
         let takes = self.fleet.world.takes;
-        let projects = self.fleet.world.projects.iter_mut();
-        let mut instances = projects
-            .filter(|project| project.id == policy.project_id)
-            .flat_map(|project| &mut project.instances);
-        let Some(spec) = instances.find(|spec| spec.id.as_ref() == Some(&row.id.instance.0)) else {
-            return;
-        };
+        let spec = &mut self.fleet.world.projects[project].instances[instance];
         set_versions(spec, &attempt.versions_before);
         // What it was sent to, it can be brought to.
         spec.upgradable = true;
@@ -138,6 +135,19 @@ impl Beginning {
         }
         world
     }
+}
+
+/// Where each instance is in the world, by the names of its project and its id.
+fn places(world: &WorldSpec) -> BTreeMap<(Arc<str>, Arc<str>), (usize, usize)> {
+    let mut places = BTreeMap::new();
+    for (at, project) in world.projects.iter().enumerate() {
+        for (number, instance) in project.instances.iter().enumerate() {
+            if let Some(id) = &instance.id {
+                places.insert((project.name.clone(), id.clone()), (at, number));
+            }
+        }
+    }
+    places
 }
 
 /// What becomes of one that is in flight; `None` if what is read of it now decides. Gives the

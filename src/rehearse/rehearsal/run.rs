@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::groups::GroupRun;
-use super::tally::{Bar, CampaignTally, Counted, Tally, Times, WaveTimes};
+use super::tally::{Bar, CampaignTally, Counted, Tally, WaveTimes};
 use super::windows::WindowRun;
 use crate::engine::rows::TargetRow;
 use crate::engine::view::{CampaignStatus, HoldCount};
 use crate::engine::{CampaignState, Hold, TargetState};
-use crate::model::{CampaignName, TargetId, Wall};
+use crate::model::{CampaignName, Wall};
 use crate::rehearse::scenario::complaints;
 use crate::rehearse::{CallCounts, Host};
 
@@ -44,7 +44,6 @@ pub struct Run {
     pub broken: Vec<String>,
     /// What the acts led to, in order.
     pub said: Vec<(Wall, String)>,
-    pub times: BTreeMap<TargetId, Times>,
 }
 
 #[derive(Debug)]
@@ -106,9 +105,8 @@ impl Run {
             calls: host.calls(),
             broken: complaints(host),
             said: Vec::new(),
-            times,
         };
-        for (target, times) in &run.times {
+        for (target, times) in &times {
             let campaign = run.campaigns.iter_mut().find(|one| one.name == target.campaign);
             if let (Some(campaign), Some(ended)) = (campaign, times.ended) {
                 campaign.ends.push(ended);
@@ -174,12 +172,10 @@ fn outcomes(host: &Host) -> BTreeMap<CampaignName, Vec<Outcome>> {
         let labels = host.store().instance(&row.id.project, &row.id.instance);
         labels.map_or_else(|| row.id.instance.0.clone(), |labels| labels.name.clone())
     };
-    let outcome = |((state, needs_operator, reason), rows): (Key, Vec<&TargetRow>)| Outcome {
-        state,
-        reason,
-        needs_operator,
-        targets: rows.len() as u32,
-        names: rows.iter().take(NAMED).map(name).collect(),
+    let outcome = |((state, needs_operator, reason), mut rows): (Key, Vec<&TargetRow>)| {
+        rows.sort_unstable_by(|a, b| (a.wave, a.rank, &a.id).cmp(&(b.wave, b.rank, &b.id)));
+        let (targets, names) = (rows.len() as u32, rows.iter().take(NAMED).map(name).collect());
+        Outcome { state, reason, needs_operator, targets, names }
     };
     all.into_iter()
         .map(|(name, of)| (name.clone(), of.into_iter().map(outcome).collect()))
