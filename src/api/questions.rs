@@ -1,5 +1,5 @@
-//! The socket's routes: `/v1/status`, `/v1/plan`, `/v1/why`, `/v1/targets`, `/v1/events`,
-//! `/v1/orders`.
+//! The socket's routes: `/v1/status`, `/v1/plan`, `/v1/why`, `/v1/targets`, `/v1/rows`,
+//! `/v1/events`, `/v1/orders`.
 //!
 //! Bodies are the engine's own views as JSON. 200 done · 400 not understood · 404 unknown ·
 //! 409 refused in this state · 503 the loop does not answer.
@@ -19,7 +19,7 @@ use crate::daemon::Handle;
 use crate::daemon::handle::NoAnswer;
 use crate::engine::order::Refusal;
 use crate::engine::view::{Candidate, Why};
-use crate::engine::{Command, Event, Order, Plan, Reply, Status};
+use crate::engine::{Command, Event, Order, Plan, Reply, Rows, Status};
 use crate::model::{TargetId, Wall};
 use crate::store::{EventFilter, EventOrder, ReadOnly, StoreError};
 
@@ -97,6 +97,7 @@ pub(super) fn routes(handle: Handle, store: ReadOnly) -> Router {
         .route("/v1/plan", get(plan))
         .route("/v1/why/{campaign}/{project}/{instance}", get(why))
         .route("/v1/targets", get(targets))
+        .route("/v1/rows", get(rows))
         .route("/v1/events", get(events))
         .route("/v1/orders", post(order))
         .with_state(Site { handle, store })
@@ -108,6 +109,11 @@ async fn status(State(site): State<Site>) -> Result<Json<Status>, Refused> {
 
 async fn plan(State(site): State<Site>) -> Result<Json<Plan>, Refused> {
     Ok(Json(site.handle.plan().await?))
+}
+
+/// What the store holds, for a rehearsal by somebody who may not read it.
+async fn rows(State(site): State<Site>) -> Result<Json<Rows>, Refused> {
+    Ok(Json(site.store.load().await?))
 }
 
 async fn why(

@@ -18,6 +18,7 @@ use super::moment::{self, Clock};
 use super::output::{self, Output};
 use super::rehearse::completes;
 use super::socket::{IN_A_WHILE, NoDaemon, Socket};
+use super::source::store_failure;
 use super::{Context, escape, export, json, settings};
 
 #[derive(Debug, ClapArgs)]
@@ -47,7 +48,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 async fn stored(context: &Context) -> Result<Forecast, Failure> {
     let settings = settings::load(&context.globals)?.config.settings;
-    let rows = export::rows(context).await?;
+    let rows = export::rows(context).await.map_err(store_failure)?;
     let told =
         format!("No daemon is running: this is what {} holds.", context.site.store.display());
     context.output.say(&told);

@@ -20,7 +20,8 @@ use super::order::Scope;
 use super::state::{CampaignState, PauseCauses, Reason, TargetState};
 
 /// Everything that is kept: what `Engine::restore` starts from.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rows {
     /// The ledger's last `seq`; 0 when it is empty.
     pub last_seq: u64,

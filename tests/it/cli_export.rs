@@ -1,6 +1,7 @@
 //! `refit plan --export`, and what is made of it: the same plan in a rehearsal, a forecast from the
 //! same store.
 
+use std::fs;
 use std::path::Path;
 
 use refit::cli::scenario;
@@ -8,7 +9,7 @@ use refit::rehearse::{Fleet, Host, Mischief, Setup};
 use refit::sim::world::{FaultProfile, Knobs, World};
 use serde_json::Value;
 
-use crate::cli_process::Ran;
+use crate::cli_process::{Ran, refit_with};
 use crate::daemon_process::{Site, Wishes, within};
 
 async fn refit(site: &Site, arguments: &[&str]) -> Ran {
@@ -62,6 +63,32 @@ async fn what_a_plan_exports_is_rehearsed_as_that_plan() {
     assert!(human.stdout.lines().all(|line| line.chars().count() <= 80), "{}", human.stdout);
     let unknown = refit(&site, &["forecast", "weakly"]).await;
     assert_eq!(unknown.exit, 2, "{}", unknown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_store_cannot_be_read_the_daemon_tells_the_fleet() {
+    let site = Site::new(Wishes { takes: 600_000, ..Wishes::default() }).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut file: toml::Table = fs::read_to_string(site.config()).unwrap().parse().unwrap();
+    let url = format!("sqlite://{}/none.db", elsewhere.path().display());
+    file["store"].as_table_mut().unwrap().insert("url".into(), url.into());
+    let config = elsewhere.path().join("refit.toml");
+    fs::write(&config, file.to_string()).unwrap();
+    let arguments = ["rehearse", "--seeds", "1", "--takes", "5m", "--format", "json", "--config"];
+    let arguments = [&arguments[..], &[config.to_str().unwrap()]].concat();
+    let mut daemon = site.run().await;
+    daemon.says("accepted").await;
+
+    let socket = site.path("refit.sock");
+    let through = [&arguments[..], &["--socket", socket.to_str().unwrap()]].concat();
+    let ran = refit_with(&through);
+    let value: Value =
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|it| panic!("{it}: {ran:?}"));
+    assert_eq!(value["campaigns"][0]["targets"], 3, "{value}");
+    daemon.stop().await;
+    let alone = refit_with(&arguments);
+    assert_eq!(alone.exit, 74, "{}", alone.stderr);
+    assert!(alone.said().contains("--live"), "{}", alone.stderr);
 }
 
 /// Names that break quoting, tags with odd keys, two of one name.

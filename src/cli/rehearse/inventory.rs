@@ -2,12 +2,12 @@
 
 use crate::model::Settings;
 use crate::rehearse::{Fleet, Learned};
-use crate::store::{ReadOnly, StoreError};
+use crate::store::StoreError;
 
 use super::Args;
 use crate::cli::failure::Failure;
 use crate::cli::source::store_failure;
-use crate::cli::{Context, data_file, planning, settings};
+use crate::cli::{Context, data_file, export, planning, settings};
 
 /// A fleet, and what is known of how long its upgrades take.
 pub struct Found {
@@ -33,12 +33,10 @@ pub fn find(args: &Args, context: &Context) -> Result<Found, Failure> {
 }
 
 async fn stored(settings: &Settings, context: &Context) -> Result<Found, Failure> {
-    let path = &context.site.store;
-    let store = ReadOnly::open(path).await.map_err(no_store)?;
-    let rows = store.load().await.map_err(store_failure)?;
-    store.close().await;
+    let rows = export::rows(context).await.map_err(no_store)?;
     let fleet = Fleet::from_rows(&rows, settings);
-    Ok(Found { fleet, learned: Learned::new(), from: path.display().to_string() })
+    let from = context.site.store.display().to_string();
+    Ok(Found { fleet, learned: Learned::new(), from })
 }
 
 fn no_store(error: StoreError) -> Failure {
