@@ -19,7 +19,7 @@ pub type Learned = BTreeMap<DurationClass, Samples>;
 pub struct Durations {
     /// Used of every class that has enough samples.
     pub learned: Learned,
-    /// Used of all others; `None`: what the world's file says, or assumes.
+    /// Used of all others; `None`: what their campaign expects, the world's file says, or assumes.
     pub declared: Option<SpanRange>,
 }
 
@@ -94,7 +94,9 @@ impl Durations {
             sources.learned += 1;
             return measured;
         }
-        let (range, source) = match (self.declared, instance.takes) {
+        let expected = policies.iter().find(|policy| class_of(instance, policy).is_some());
+        let expected = expected.and_then(|policy| policy.expected_duration).map(SpanRange::always);
+        let (range, source) = match (self.declared.or(expected), instance.takes) {
             (Some(declared), _) => (declared, &mut sources.declared),
             (None, Some(takes)) => (takes, &mut sources.file),
             (None, None) => (assumed, &mut sources.assumed),

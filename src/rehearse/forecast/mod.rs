@@ -102,6 +102,7 @@ struct Told {
 pub fn forecast(rows: &Rows, settings: &Settings, now: Wall, ask: &Ask) -> Forecast {
     let settings = &proviso::switched_on(&with_fingerprints(settings, rows));
     let rows = on_one_clock(rows);
+    let ask = &Ask { durations: learned_by(&rows, &ask.durations), ..ask.clone() };
     let beginning = Beginning::of(&rows, settings, &ask.durations, now);
     let provided: BTreeMap<&CampaignName, Vec<Proviso>> = rows
         .campaigns
@@ -240,6 +241,16 @@ fn left(host: &Host) -> BTreeMap<TargetId, String> {
         },
     };
     open.map(|row| (row.id.clone(), why(row))).collect()
+}
+
+/// What the store learned, where nobody says otherwise.
+fn learned_by(rows: &Rows, asked: &Durations) -> Durations {
+    let mut durations = asked.clone();
+    if durations.learned.is_empty() && durations.declared.is_none() {
+        let learned = rows.durations.iter().map(|row| (row.class, row.samples.clone()));
+        durations.learned = learned.collect();
+    }
+    durations
 }
 
 /// Secrets may not have been read, so no credential may seem to have changed: that would end its

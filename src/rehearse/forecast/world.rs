@@ -92,12 +92,19 @@ impl Beginning {
         (settings, durations): (&Settings, &Durations),
     ) {
         let Some(policy) = settings.projects.get(&row.id.project) else { return };
-        let takes = self.fleet.world.takes;
+        let campaign = settings.campaigns.get(&row.id.campaign);
+        let expected = campaign.and_then(|policy| policy.expected_duration).map(SpanRange::always);
+        let assumed = self.fleet.world.takes;
         let spec = &mut self.fleet.world.projects[project].instances[instance];
         set_versions(spec, &attempt.versions_before);
         // What it was sent to, it can be brought to.
         spec.upgradable = true;
-        let what = what(row, attempt, spec, odds(spec, &attempt.body, durations, takes));
+        let what = what(
+            row,
+            attempt,
+            spec,
+            odds(spec, &attempt.body, durations, expected.or(spec.takes).unwrap_or(assumed)),
+        );
         if let Some(what) = what {
             self.in_flight.push(InFlight {
                 project: policy.project_id.clone(),
@@ -210,10 +217,10 @@ fn odds(
     spec: &InstanceSpec,
     body: &UpgradeBody,
     durations: &Durations,
-    assumed: SpanRange,
+    otherwise: SpanRange,
 ) -> Odds {
     let cache_mode: CacheMode = spec.cache_mode;
     let class = Parts::of(body).map(|parts| DurationClass { cache_mode, parts });
     let measured = class.and_then(|class| durations.measured(class));
-    measured.unwrap_or_else(|| Odds::Range(durations.declared.or(spec.takes).unwrap_or(assumed)))
+    measured.unwrap_or_else(|| Odds::Range(durations.declared.unwrap_or(otherwise)))
 }

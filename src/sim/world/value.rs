@@ -32,6 +32,11 @@ pub struct Limit {
 }
 
 impl SpanRange {
+    /// One duration.
+    pub fn always(takes: Millis) -> SpanRange {
+        SpanRange { least: takes, most: takes }
+    }
+
     /// The duration at `draw` of the way through the range.
     pub fn at(self, draw: f64) -> Millis {
         Millis(self.least.0 + ((self.most.0 - self.least.0) as f64 * draw).round() as i64)
