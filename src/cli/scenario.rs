@@ -21,7 +21,7 @@ use crate::sim::world::knobs::BadKnob;
 use crate::sim::world::{FaultProfile, Knobs, World, WorldSpec};
 
 /// Keys of the script; what begins none of the other parts is one of these.
-const SCRIPT: &[&str] = &["begin", "until", "seed", "acts", "crashes", "expected"];
+const SCRIPT: &[&str] = &["begin", "until", "seed", "learned", "acts", "crashes", "expected"];
 
 /// Tables of the simulated cloud.
 const CLOUD: &[&str] = &["world", "faults", "knobs"];
@@ -63,6 +63,7 @@ pub fn read(path: &Path, text: String) -> Result<ScenarioFile, Findings> {
         acts: script.acts(&zone, begin, &begun).map_err(misfit)?,
         mischief: Mischief { planned: script.crashes().map_err(misfit)?, ..Mischief::default() },
         seed: script.seed,
+        learned: script.durations(),
         settings: config.settings,
         world,
         faults,

@@ -12,10 +12,11 @@ use jiff::tz::TimeZone;
 
 pub use deed::{Deed, FORMS, TargetOrder};
 pub use play::{Played, Said, complaints};
-pub use script::{ActAt, ActLine, CrashLine, Expected, Script, Stage, acts};
+pub use script::{ActAt, ActLine, CrashLine, Expected, LearnedLine, Script, Stage, acts};
 
+use crate::engine::rows::{DurationRow, Rows};
 use crate::model::{Settings, Wall};
-use crate::rehearse::{Mischief, Setup};
+use crate::rehearse::{Host, Mischief, Setup};
 use crate::sim::world::{FaultProfile, Knobs, World, WorldSpec};
 
 /// All that a story needs, valid as a whole.
@@ -32,19 +33,22 @@ pub struct Scenario {
     /// The zone in which the timeline is told.
     pub zone: TimeZone,
     pub seed: u64,
+    /// What upgrades took before it begins.
+    pub learned: Vec<DurationRow>,
     /// In the order of their instants.
     pub acts: Vec<ActAt>,
 }
 
 impl Scenario {
-    fn setup(&self) -> Setup {
+    fn host(&self) -> Host {
         let (world, knobs, faults) = (self.world.clone(), self.knobs.clone(), self.faults.clone());
-        Setup {
+        let setup = Setup {
             settings: self.settings.clone(),
             world: World::new(world, knobs, faults, self.seed),
             begin: self.begin,
             seed: self.seed,
             mischief: self.mischief.clone(),
-        }
+        };
+        Host::resume(setup, Rows { durations: self.learned.clone(), ..Rows::default() })
     }
 }

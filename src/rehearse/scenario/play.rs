@@ -29,7 +29,7 @@ pub struct Played {
 impl Scenario {
     /// From the beginning to the end; the same scenario always gives the same.
     pub fn play(&self) -> Played {
-        let mut host = Host::new(self.setup());
+        let mut host = self.host();
         let mut timeline = Timeline::new(self.zone.clone());
         for act in &self.acts {
             run(&mut host, &mut timeline, act.at, |_| false);

@@ -1,6 +1,8 @@
 //! What a scenario's file says beside its world, its faults and its settings: when it begins, who
 //! does what when, where a process dies, and the timeline that is expected.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -10,7 +12,9 @@ use toml::value::Datetime;
 
 use super::deed::Deed;
 use crate::engine::Fact;
-use crate::model::{Millis, Wall, closest};
+use crate::engine::rows::DurationRow;
+use crate::model::duration::{DurationClass, Parts, Samples};
+use crate::model::{CacheMode, Millis, Wall, closest};
 use crate::rehearse::{Boundary, PlannedCrash};
 use crate::sim::file::Misfit;
 use crate::sim::world::{Span, World};
@@ -32,6 +36,9 @@ pub struct Script {
     /// Keys every draw, the engine's and the cloud's.
     #[serde(default = "first")]
     pub seed: u64,
+    /// What upgrades took before the story begins.
+    #[serde(default)]
+    pub learned: Vec<LearnedLine>,
     #[serde(default)]
     pub acts: Vec<ActLine>,
     #[serde(default)]
@@ -42,6 +49,15 @@ pub struct Script {
 
 fn first() -> u64 {
     1
+}
+
+/// What upgrades of one class took, oldest first.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnedLine {
+    pub cache_mode: CacheMode,
+    pub parts: Parts,
+    pub took: Vec<Span>,
 }
 
 /// Somebody does something.
@@ -109,6 +125,17 @@ impl Script {
     /// It is no instant, or none after the beginning.
     pub fn ends(&self, zone: &TimeZone, begin: Wall) -> Result<Option<Wall>, Misfit> {
         self.until.as_ref().map(|until| later(until, zone, begin)).transpose()
+    }
+
+    /// What upgrades took before, as a store keeps it.
+    pub fn durations(&self) -> Vec<DurationRow> {
+        let mut classes: BTreeMap<DurationClass, Samples> = BTreeMap::new();
+        for LearnedLine { cache_mode, parts, took } in &self.learned {
+            let class = DurationClass { cache_mode: *cache_mode, parts: *parts };
+            let samples = classes.entry(class).or_default();
+            took.iter().for_each(|took| samples.push(took.0));
+        }
+        classes.into_iter().map(|(class, samples)| DurationRow { class, samples }).collect()
     }
 
     /// The acts in the order of their instants.
