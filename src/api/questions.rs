@@ -1,5 +1,5 @@
-//! The socket's routes: `/v1/status`, `/v1/plan`, `/v1/why`, `/v1/targets`, `/v1/rows`,
-//! `/v1/events`, `/v1/orders`.
+//! The socket's routes: `/v1/status`, `/v1/plan`, `/v1/forecast`, `/v1/why`, `/v1/targets`,
+//! `/v1/rows`, `/v1/events`, `/v1/orders`.
 //!
 //! Bodies are the engine's own views as JSON. 200 done · 400 not understood · 404 unknown ·
 //! 409 refused in this state · 503 the loop does not answer.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -95,6 +96,7 @@ pub(super) fn routes(handle: Handle, store: ReadOnly) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/plan", get(plan))
+        .route("/v1/forecast", get(forecast))
         .route("/v1/why/{campaign}/{project}/{instance}", get(why))
         .route("/v1/targets", get(targets))
         .route("/v1/rows", get(rows))
@@ -114,6 +116,19 @@ async fn plan(State(site): State<Site>) -> Result<Json<Plan>, Refused> {
 /// What the store holds, for a rehearsal by somebody who may not read it.
 async fn rows(State(site): State<Site>) -> Result<Json<Rows>, Refused> {
     Ok(Json(site.store.load().await?))
+}
+
+async fn forecast(State(site): State<Site>) -> Result<Response, Refused> {
+    let refused =
+        |message: &str| Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, message.into()));
+    match site.handle.forecast().await {
+        Err(NoAnswer::TooSlow(_)) => refused("the forecast is still being made; ask again later"),
+        Err(error) => Err(error.into()),
+        Ok(Some(text)) => {
+            Ok(([(CONTENT_TYPE, "application/json")], text.to_string()).into_response())
+        }
+        Ok(None) => refused("no forecast can be made here; the log says why"),
+    }
 }
 
 async fn why(

@@ -13,6 +13,7 @@ mod events;
 mod export;
 pub mod failure;
 mod forecast;
+mod forecast_store;
 pub mod globals;
 mod json;
 pub mod moment;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Verify the store, or begin anew after a loss.
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Play on what the store holds: what the daemon runs for its forecasts.
+    #[command(hide = true)]
+    ForecastStore,
     /// Run the simulated cloud, for experiments.
     Simulate(simulate::Args),
     /// Measure what Refit costs on this machine.
@@ -154,6 +158,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Why(args) => why::run(&args, context),
         Command::Events(args) => events::run(&args, context),
         Command::Store(command) => store::run(&command, context),
+        Command::ForecastStore => forecast_store::run(context),
         Command::Control(control) => control::run(control, context),
         Command::Simulate(simulate) => simulate::run(simulate, context),
     }

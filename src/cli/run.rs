@@ -1,6 +1,6 @@
 //! `refit run`: the daemon, until SIGTERM or SIGINT.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -9,7 +9,7 @@ use crate::api::Faces;
 use crate::config::{self, Findings, Loaded, ProcessEnvironment};
 use crate::daemon::logging::{self, LogFormat};
 use crate::daemon::signals::Signals;
-use crate::daemon::{Daemon, DaemonError, Ended, Options, Starts};
+use crate::daemon::{Daemon, DaemonError, Ended, Forecaster, Options, Starts};
 use crate::exit::Exit;
 
 use super::Context;
@@ -45,7 +45,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Failure::new(Exit::InputOutput, "cannot start the log's thread").because(&error)
     })?;
     warn_of(&loaded.warnings);
-    let ended = context.block_on(serve(loaded, &args));
+    let ended = context.block_on(serve(loaded, &args, &context.globals.config));
     logging::flush();
     ended
 }
@@ -58,7 +58,7 @@ fn warn_of(warnings: &Findings) {
     }
 }
 
-async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
+async fn serve(loaded: Loaded, args: &Args, file: &Path) -> Result<Exit, Failure> {
     let stop = CancellationToken::new();
     let signals = Signals::catch()
         .map_err(|error| Failure::new(Exit::Bug, "cannot catch signals").because(&error))?;
@@ -72,7 +72,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
         stop,
         progress: None,
     };
-    let ended = drive(options, &config).await;
+    let ended = drive(options, &config, file).await;
     signals.abort();
     let Ended { left_in_flight } = ended?;
     info!(left_in_flight, "stopped");
@@ -80,7 +80,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Opens the daemon, then its interfaces, and closes them in the opposite order.
-async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failure> {
+async fn drive(options: Options, config: &config::Config, file: &Path) -> Result<Ended, Failure> {
     let daemon = Daemon::open(options).await.map_err(|error| {
         let failure = Failure::new(error.exit(), "the daemon cannot start").because(&error);
         match &error {
@@ -92,6 +92,7 @@ async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failu
             _ => failure,
         }
     })?;
+    let daemon = daemon.forecasting_with(forecaster(file));
     let (api, store) = (&config.api, &config.store.path);
     let faces = Faces::bind(api.listen, &api.socket, store, daemon.handle()).await;
     let faces = faces.map_err(|error| {
@@ -108,6 +109,12 @@ async fn drive(options: Options, config: &config::Config) -> Result<Ended, Failu
         tracing::error!("the interfaces had panicked");
     }
     ended.map_err(|error| Failure::new(error.exit(), "the daemon ended").because(&error))
+}
+
+/// This program again: the very same file, whatever stands in its place by then.
+fn forecaster(file: &Path) -> Forecaster {
+    let arguments = ["forecast-store".into(), "--config".into(), file.into()];
+    Forecaster { program: "/proc/self/exe".into(), arguments: arguments.into() }
 }
 
 /// The first of the directories that systemd made for the unit.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::forecasts::ForecastText;
 use crate::clock::Clock;
 use crate::engine::input::{Ownership, StoreHealth};
 use crate::engine::view::{Candidate, Why};
@@ -36,6 +37,8 @@ pub enum Question {
     Called(String, oneshot::Sender<Vec<Candidate>>),
     /// Those of the targets that are known, with their instances' names.
     Names(Vec<TargetId>, oneshot::Sender<Vec<Candidate>>),
+    /// When the campaigns complete, as the forecaster's JSON.
+    Forecast(oneshot::Sender<ForecastText>),
     /// Answered once what it changed is durable.
     Order(Order, oneshot::Sender<Reply>),
 }
@@ -127,6 +130,14 @@ impl Handle {
     /// [`NoAnswer`].
     pub async fn names(&self, targets: Vec<TargetId>) -> Result<Vec<Candidate>, NoAnswer> {
         self.ask(|answer| Question::Names(targets, answer)).await
+    }
+
+    /// The latest forecast, or the next where that is old, as JSON; `None` where none can be made.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: it takes long in a large fleet, and is there the next time.
+    pub async fn forecast(&self) -> Result<ForecastText, NoAnswer> {
+        self.ask_within(LONG_ANSWER_WITHIN, Question::Forecast).await
     }
 
     /// # Errors

@@ -22,6 +22,9 @@ const QUEUE: usize = 4;
 /// Second 0 of every minute.
 const EVERY_MINUTE: &str = "0 * * * * *";
 
+/// Second 30 of every minute: not together with the other.
+const AT_HALF_MINUTES: &str = "30 * * * * *";
+
 /// 04:17 UTC: an hour at which few other things happen.
 const EVERY_DAY: &str = "0 17 4 * * *";
 
@@ -29,6 +32,8 @@ const EVERY_DAY: &str = "0 17 4 * * *";
 pub(super) enum Chore {
     /// See that the store's files are still those that were opened.
     CheckFiles,
+    /// Make a forecast, if one is due.
+    Forecast,
     /// Check the ledger against itself and against the rows.
     VerifyLedger,
 }
@@ -45,6 +50,7 @@ impl Clockwork {
         let (chores, due) = mpsc::channel(QUEUE);
         let inner = JobScheduler::new().await?;
         inner.add(chore(EVERY_MINUTE, Chore::CheckFiles, &chores)?).await?;
+        inner.add(chore(AT_HALF_MINUTES, Chore::Forecast, &chores)?).await?;
         inner.add(chore(EVERY_DAY, Chore::VerifyLedger, &chores)?).await?;
         inner.start().await?;
         Ok((Clockwork { inner }, due))

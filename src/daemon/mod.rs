@@ -10,6 +10,7 @@ mod backlog;
 mod checked;
 mod committer;
 mod evidence;
+mod forecasts;
 mod freeze_file;
 pub mod handle;
 mod housekeeping;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, Clock};
 use crate::cloud::{Cloud, CloudError};
@@ -40,11 +42,13 @@ use crate::model::Settings;
 use crate::store::{CommitError, SettingsRecord, Store, StoreError};
 
 pub use crate::model::policy::Starts;
+pub use forecasts::{ForecastText, Forecaster};
 pub use freeze_file::FREEZE_FILE;
 pub use handle::Handle;
 
 use checked::CheckedEngine;
 use committer::Committer;
+use forecasts::Forecasts;
 use freeze_file::FreezePlaces;
 use handle::{Beat, Health, Phase};
 use housekeeping::{Chore, Clockwork, Verification};
@@ -135,6 +139,7 @@ pub struct Daemon {
     sender: Sender,
     clockwork: Clockwork,
     verification: Verification,
+    forecasting: TaskTracker,
     handle: Handle,
 }
 
@@ -167,6 +172,13 @@ impl Daemon {
         ))
     }
 
+    /// Makes forecasts, now and then and when asked.
+    #[must_use]
+    pub fn forecasting_with(mut self, forecaster: Forecaster) -> Daemon {
+        self.turning.forecasts.forecaster = Some(forecaster);
+        self
+    }
+
     /// For everyone who asks; outlives the daemon.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -184,6 +196,8 @@ impl Daemon {
         drop(watchdog);
         self.clockwork.end().await;
         self.verification.end().await;
+        self.forecasting.close();
+        self.forecasting.wait().await;
         self.sender.end().await;
         ended
     }
@@ -222,6 +236,8 @@ fn assemble(options: Options, clock: Clock, interiors: Interiors) -> Daemon {
         clock,
     };
     let verification = Verification::new(&config.store.path, check.stop.child_token());
+    let forecasting = TaskTracker::new();
+    let (forecasts, made) = Forecasts::new(check.stop.child_token(), forecasting.clone());
     let sender = Sender::new(interiors.cloud, check, answers_in);
     let shadow = shadow::shadow(&config.settings, options.starts);
     let turning = Loop {
@@ -231,7 +247,14 @@ fn assemble(options: Options, clock: Clock, interiors: Interiors) -> Daemon {
         settings: Arc::new(effective_settings(config.settings, options.starts)),
         clock,
         verification: verification.clone(),
-        intake: Intake { answers, questions, chores: interiors.chores, stop: options.stop },
+        forecasts,
+        intake: Intake {
+            answers,
+            questions,
+            chores: interiors.chores,
+            forecasts: made,
+            stop: options.stop,
+        },
         outlets: Outlets {
             gate,
             health,
@@ -245,7 +268,8 @@ fn assemble(options: Options, clock: Clock, interiors: Interiors) -> Daemon {
         state: turn::State::default(),
     };
     let handle = Handle { questions: questions_in, health: health_seen, beat, clock };
-    Daemon { turning, sender, clockwork: interiors.clockwork, verification, handle }
+    let clockwork = interiors.clockwork;
+    Daemon { turning, sender, clockwork, verification, forecasting, handle }
 }
 
 fn start(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> DaemonError {

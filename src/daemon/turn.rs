@@ -26,6 +26,7 @@ use crate::store::{self, CommitError};
 use super::backlog::{Backlog, Consequences};
 use super::checked::CheckedEngine;
 use super::committer::{Committer, Report, Work, tell_unstored};
+use super::forecasts::{Forecasts, Made};
 use super::freeze_file::FreezePlaces;
 use super::handle::{Beat, Health, Phase, Question};
 use super::housekeeping::{Chore, Verification};
@@ -60,6 +61,7 @@ enum Happening {
     Asked(Question),
     Reported(Report),
     Due(Chore),
+    Forecast(Made),
     StopAsked,
     /// The regular look around.
     Pulse,
@@ -77,6 +79,7 @@ pub(super) struct Intake {
     pub answers: mpsc::Receiver<Answer>,
     pub questions: mpsc::Receiver<Question>,
     pub chores: mpsc::Receiver<Chore>,
+    pub forecasts: mpsc::Receiver<Made>,
     pub stop: CancellationToken,
 }
 
@@ -105,6 +108,7 @@ pub(super) struct Loop {
     pub sender: Sender,
     pub committer: Committer,
     pub verification: Verification,
+    pub forecasts: Forecasts,
     pub freeze: FreezePlaces,
     pub state: State,
 }
@@ -149,6 +153,12 @@ impl Loop {
                     }
                 }
                 Happening::Due(Chore::CheckFiles) => self.give(Work::CheckFiles),
+                Happening::Due(Chore::Forecast) => {
+                    self.forecasts.make_if_due(self.clock.steady());
+                }
+                Happening::Forecast(made) => {
+                    self.forecasts.made(made).into_iter().for_each(|input| self.step(input));
+                }
                 Happening::Due(Chore::VerifyLedger) => self.verification.begin(),
                 Happening::StopAsked => self.stop_asked(),
                 Happening::Pulse => self.pulse(),
@@ -185,6 +195,7 @@ impl Loop {
             }
             Some(question) = self.intake.questions.recv() => Happening::Asked(question),
             Some(chore) = self.intake.chores.recv() => Happening::Due(chore),
+            Some(made) = self.intake.forecasts.recv(), if has_room => Happening::Forecast(made),
             () = self.intake.stop.cancelled(), if self.state.stop_by.is_none() => {
                 Happening::StopAsked
             }
@@ -217,6 +228,9 @@ impl Loop {
                 Request::Renew { credential } => self.sender.renew(credential),
             }
         }
+        if !step.events.is_empty() {
+            self.forecasts.note_change();
+        }
         let reply = asker.zip(step.reply);
         let unit = store::Unit { events: step.events, changes: step.changes, evidence };
         self.state.backlog.push(unit, Consequences { submits, reply });
@@ -248,6 +262,7 @@ impl Loop {
             }
             Question::Called(text, asker) => answer(asker, self.engine.called(&text)),
             Question::Names(targets, asker) => answer(asker, self.engine.named(targets)),
+            Question::Forecast(asker) => self.forecasts.asked(asker, now),
             Question::Order(order, asker) => self.ordered(order, asker),
         }
     }

@@ -34,6 +34,7 @@ mod e2e_damage;
 mod e2e_equal;
 mod e2e_failpoints;
 mod e2e_fleet;
+mod e2e_forecast;
 mod e2e_network;
 mod e2e_operator;
 mod e2e_power;

@@ -10,7 +10,7 @@ pub mod disk_faults;
 pub mod proxy;
 mod setup;
 mod site;
-mod socket;
+pub mod socket;
 pub mod trace;
 mod verdict;
 

@@ -18,7 +18,7 @@ pub async fn why(socket: &Path, target: &str) -> Option<Why> {
     get(socket, &format!("/v1/why/{target}")).await
 }
 
-async fn get<T: DeserializeOwned>(socket: &Path, route: &str) -> Option<T> {
+pub async fn get<T: DeserializeOwned>(socket: &Path, route: &str) -> Option<T> {
     let mut stream = UnixStream::connect(socket).await.ok()?;
     let request = format!("GET {route} HTTP/1.1\r\nHost: refit\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
