@@ -199,7 +199,8 @@ impl Engine {
         }
     }
 
-    /// Every part of the body differs from before, and is the newest or can go no further.
+    /// Every part of the body differs from before, and is the newest, can go no further, or is what
+    /// was the newest when it was sent: the cloud may have released another since.
     pub(super) fn is_moved(&self, ix: TargetIx) -> bool {
         let (Some(attempt), Some(now)) =
             (self.attempts.get(&ix), self.targets[ix.at()].row.detail.versions.as_ref())
@@ -210,7 +211,7 @@ impl Engine {
             let (before, now) = (attempt.versions_before.part(part), now.part(part));
             now.current.is_some()
                 && now.current != before.current
-                && (now.is_current() || !now.upgradable)
+                && (now.is_current() || !now.upgradable || now.current == before.latest)
         })
     }
 

@@ -145,11 +145,11 @@ impl Checker {
     }
 }
 
-/// The first part of the body that has not moved, or not as far as there is to go.
+/// The first part of the body that has not moved, or not as far as there was to go when it was sent.
 fn unmoved(row: &AttemptRow, now: &Versions) -> Option<Part> {
     row.body.parts().find(|part| {
         let (before, now) = (row.versions_before.part(*part), now.part(*part));
-        let is_far_enough = now.is_current() || !now.upgradable;
+        let is_far_enough = now.is_current() || !now.upgradable || now.current == before.latest;
         now.current == before.current || !is_far_enough
     })
 }

@@ -98,10 +98,13 @@ fn false_success(host: &Host, instance: &str, versions: &Versions) -> Option<Str
             .attempts()
             .filter(|attempt| attempt.id.target == row.id && attempt.id.round == row.round)
             .last()?;
-        let unmoved = wanted.body.parts().find(|part: &Part| {
-            !versions.part(*part).is_current() && versions.part(*part).upgradable
-        });
-        unmoved.map(|part| format!("S13: {} succeeded and its {part:?} is not current", row.id))
+        // What the cloud released since takes nothing back.
+        let before = &wanted.versions_before;
+        let unmoved = wanted
+            .body
+            .parts()
+            .find(|part: &Part| versions.part(*part).current == before.part(*part).current);
+        unmoved.map(|part| format!("S13: {} succeeded and its {part:?} has not moved", row.id))
     })
 }
 
