@@ -12,8 +12,8 @@ use crate::engine::rows::{AttemptRow, FirstUncertain, Flight, TargetRow, VerifyA
 use crate::engine::state::{CampaignState, PauseCauses, TargetState};
 use crate::model::policy::{CampaignPolicy, GroupKey};
 use crate::model::{
-    AttemptId, CredentialName, IdMap, Instance, InstanceId, Millis, ProjectName, ReadCall, Steady,
-    Task, TaskId, Versions, Wall,
+    AttemptId, CredentialName, IdMap, Instance, InstanceId, Millis, Part, ProjectName, ReadCall,
+    Steady, Task, TaskId, Versions, Wall,
 };
 
 /// One limit of a campaign's `max_unavailable`, by its place in the list, and one of its groups.
@@ -136,9 +136,9 @@ impl Sought {
 /// The last attempt of a target.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct AttemptFacts {
-    /// A version answer has shown that every part asked for moved as far as there was to go then.
-    /// What the cloud releases later takes nothing back.
-    pub is_far_enough: bool,
+    /// What the parts asked for ran when a version answer showed them as far as there was to go
+    /// then, while they run it. What the cloud releases later takes nothing back.
+    pub far_enough: Option<Vec<(Part, Option<Arc<str>>)>>,
     pub id: AttemptId,
     pub row: Option<AttemptRow>,
     pub intent_at: Steady,
@@ -165,7 +165,7 @@ impl AttemptFacts {
     pub fn from_row(row: &AttemptRow, flight: Option<&Flight>) -> AttemptFacts {
         let at = Steady(row.intent_at.0);
         AttemptFacts {
-            is_far_enough: false,
+            far_enough: None,
             id: row.id.clone(),
             row: None,
             intent_at: at,

@@ -46,7 +46,7 @@ impl Checker {
         self.join_groups(target);
         let number = id.number;
         let attempt = AttemptFacts {
-            is_far_enough: false,
+            far_enough: None,
             id,
             row,
             intent_at: now,

@@ -47,7 +47,7 @@ impl Checker {
         let Some(versions) = &seen.versions else {
             return Some("its versions were not read".into());
         };
-        let is_far_enough = facts.attempt.as_ref().is_some_and(|it| it.is_far_enough);
+        let is_far_enough = facts.attempt.as_ref().is_some_and(|it| it.far_enough.is_some());
         if !is_far_enough && let Some(part) = unmoved(row, &versions.what) {
             let part = if part == Part::Engine { "engine" } else { "proxy" };
             return Some(format!("the {part} version has not moved far enough"));
@@ -71,9 +71,12 @@ impl Checker {
             let (project, instance) = (project.clone(), instance.clone());
             let target = self.targets.get_mut(&TargetId { campaign, project, instance });
             let Some(attempt) = target.and_then(|facts| facts.attempt.as_mut()) else { continue };
-            let is_moved =
-                attempt.row.as_ref().is_some_and(|row| unmoved(row, &versions).is_none());
-            attempt.is_far_enough |= is_moved;
+            let Some(row) = &attempt.row else { continue };
+            let runs = |part: Part| (part, versions.part(part).current.clone());
+            let runs: Vec<_> = row.body.parts().map(runs).collect();
+            let is_there = unmoved(row, &versions).is_none();
+            let was_there = attempt.far_enough.as_ref() == Some(&runs);
+            attempt.far_enough = (is_there || was_there).then_some(runs);
         }
     }
 
