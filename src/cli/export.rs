@@ -20,7 +20,7 @@ use super::{Context, moment, settings};
 /// # Errors
 /// Neither can be had: why the file cannot be read.
 pub async fn rows(context: &Context) -> Result<Rows, StoreError> {
-    let unreadable = match read(context).await {
+    let unreadable = match stored(context).await {
         Ok(rows) => return Ok(rows),
         Err(error) => error,
     };
@@ -28,7 +28,11 @@ pub async fn rows(context: &Context) -> Result<Rows, StoreError> {
     socket.get_within(IN_A_WHILE, "/v1/rows").await.map_err(|_| unreadable)
 }
 
-async fn read(context: &Context) -> Result<Rows, StoreError> {
+/// What the store's own file holds.
+///
+/// # Errors
+/// It cannot be read.
+pub async fn stored(context: &Context) -> Result<Rows, StoreError> {
     let store = ReadOnly::open(&context.site.store).await?;
     let rows = store.load().await?;
     store.close().await;

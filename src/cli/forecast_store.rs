@@ -4,11 +4,10 @@
 use crate::engine::rows::Rows;
 use crate::exit::Exit;
 use crate::rehearse::forecast::{Ask, forecast};
-use crate::store::ReadOnly;
 
 use super::failure::Failure;
 use super::source::store_failure;
-use super::{Context, moment, settings};
+use super::{Context, export, moment, settings};
 
 /// Targets that are played through, over all seeds: a fleet of a thousand twenty times, one of a
 /// hundred thousand once. Some seconds of a processor either way.
@@ -26,12 +25,7 @@ const TOLD: usize = 1_000;
 pub fn run(context: &Context) -> Result<Exit, Failure> {
     lower_priority();
     let settings = settings::load(&context.globals)?.config.settings;
-    let rows: Rows = context.block_on(async {
-        let store = ReadOnly::open(&context.site.store).await.map_err(store_failure)?;
-        let rows = store.load().await.map_err(store_failure);
-        store.close().await;
-        rows
-    })?;
+    let rows = context.block_on(async { export::stored(context).await.map_err(store_failure) })?;
     let ask = Ask { seeds: seeds(&rows), steps: STEPS, ..Ask::default() };
     let mut made = forecast(&rows, &settings, moment::now(), &ask);
     made.campaigns.iter_mut().for_each(|campaign| campaign.targets.truncate(TOLD));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::engine::rows::Rows;
 use crate::model::duration::{DurationClass, Parts, SAMPLES_ENOUGH, Samples};
 use crate::model::policy::{CampaignPolicy, Labels, Settings};
 use crate::model::{InstanceId, Millis, draw};
@@ -13,6 +14,11 @@ use crate::sim::world::{InstanceSpec, SpanRange, WorldSpec};
 
 /// What was measured of each class.
 pub type Learned = BTreeMap<DurationClass, Samples>;
+
+/// As a store keeps it.
+pub fn learned(rows: &Rows) -> Learned {
+    rows.durations.iter().map(|row| (row.class, row.samples.clone())).collect()
+}
 
 /// Where the durations of a run come from.
 #[derive(Debug, Clone, Default)]

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::agenda::{Act, Agenda, Happening, Network};
 use super::calls::CallCounts;
-use super::compare;
 use super::mischief::{Boundary, Mischief, PlannedCrash};
 use super::store::MemoryStore;
 use super::wire::UpgradeCall;
@@ -26,16 +25,6 @@ const STOP_WITHIN: Millis = Millis::from_secs(45);
 
 /// Two samples of the clock are this far apart (docs/decisions.md: time).
 const CLOCK_SAMPLES_APART: Millis = Millis::from_secs(10);
-
-/// So many problems are kept; one is already too many.
-const PROBLEMS_MAX: usize = 100;
-
-/// Every so many steps the whole state is compared with the store …
-const COMPARE_EVERY: u64 = 256;
-
-/// … but of a fleet larger than this, what goes through all of it is done only once in as many
-/// steps as it has targets: it then costs no more than the steps themselves.
-const SMALL_FLEET: usize = 1_000;
 
 /// Where a run begins.
 pub struct Setup {
@@ -92,8 +81,8 @@ pub struct Host {
     pub(super) network: Network,
     pub(super) steps: u64,
     /// The step after which everything was last gone through, each time for one purpose.
-    wakes_checked_at: u64,
-    rows_compared_at: u64,
+    pub(super) wakes_checked_at: u64,
+    pub(super) rows_compared_at: u64,
     pub(super) requests: u64,
     pub(super) crashes: u32,
     /// The planned crash of the step under way.
@@ -421,10 +410,7 @@ impl Host {
         } else if !self.dies(Boundary::BeforeCommit) {
             self.commit(now, &input, step);
         }
-        if self.is_worth_it(self.rows_compared_at, COMPARE_EVERY) {
-            self.rows_compared_at = self.steps;
-            self.compare_rows();
-        }
+        self.compare_rows();
     }
 
     fn commit(&mut self, now: Steady, input: &Input, step: Step) {
@@ -471,51 +457,5 @@ impl Host {
             None => self.mischief.down_for(self.steps),
         };
         self.die(down_for);
-    }
-
-    /// Right after a step there is nothing to do.
-    fn check_rest(&mut self, now: Steady) {
-        let Some(process) = &mut self.process else { return };
-        let again = process.engine.step(now, Input::Tick);
-        if !again.events.is_empty() || !again.changes.is_empty() || !again.requests.is_empty() {
-            self.problem(format!("a tick right after a step led to {again:?}"));
-        }
-        let wakes_at = self.engine().and_then(Engine::wake_at);
-        if wakes_at.is_some_and(|at| at <= now) {
-            self.problem(format!("it wants to wake at {wakes_at:?}, which is not after {now:?}"));
-        }
-    }
-
-    /// Whether to go through the whole fleet again, `every` so many steps if it is small.
-    fn is_worth_it(&self, last: u64, every: u64) -> bool {
-        let targets = self.store.count_targets();
-        let every = if targets <= SMALL_FLEET { every } else { every.max(targets as u64) };
-        self.steps - last >= every
-    }
-
-    /// Nothing waits for a wake-up that got lost.
-    fn check_wakes(&mut self) {
-        if !self.is_worth_it(self.wakes_checked_at, 0) {
-            return;
-        }
-        self.wakes_checked_at = self.steps;
-        let lost = self.engine().map(Engine::lost_wakes).unwrap_or_default();
-        lost.into_iter().for_each(|lost| self.problem(lost));
-    }
-
-    /// The rows that steps touched are all rows that changed.
-    fn compare_rows(&mut self) {
-        // What waits for a failing store is no difference.
-        let Some(process) = self.process.as_ref().filter(|_| self.uncommitted.is_empty()) else {
-            return;
-        };
-        let differences = compare::differences(&process.engine, &self.store);
-        differences.into_iter().for_each(|difference| self.problem(difference));
-    }
-
-    fn problem(&mut self, problem: String) {
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(format!("at {}: {problem}", self.now.rfc3339()));
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! for byte. Nothing here waits: time jumps to whatever happens next.
 
 mod agenda;
+mod audit;
 mod calls;
 mod compare;
 mod durations;
@@ -19,7 +20,7 @@ mod wire;
 
 pub use agenda::{Act, Network};
 pub use calls::CallCounts;
-pub use durations::{Durations, Learned, Sources};
+pub use durations::{Durations, Learned, Sources, learned};
 pub use fleet::{Fleet, PlannedCampaign};
 pub use host::{Ended, Host, Setup};
 pub use mischief::{Boundary, Mischief, PlannedCrash};

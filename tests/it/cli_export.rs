@@ -5,22 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use refit::cli::scenario;
+use refit::model::duration::SAMPLES_ENOUGH;
 use refit::rehearse::{Fleet, Host, Mischief, Setup};
 use refit::sim::world::{FaultProfile, Knobs, World};
 use serde_json::Value;
+use sqlx::{Connection, Executor};
 
-use crate::cli_process::{Ran, refit_with};
-use crate::daemon_process::{Site, Wishes, within};
-
-async fn refit(site: &Site, arguments: &[&str]) -> Ran {
-    let mut command = site.command(arguments);
-    let output = within(command.env("COLUMNS", "80").output()).await.unwrap();
-    Ran {
-        exit: output.status.code().expect("it exits by itself"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
+use crate::cli_fleet::refit;
+use crate::cli_process::refit_with;
+use crate::daemon_process::{Site, Wishes};
 
 async fn json(site: &Site, arguments: &[&str]) -> Value {
     let arguments: Vec<&str> = arguments.iter().copied().chain(["--format", "json"]).collect();
@@ -47,6 +40,9 @@ async fn what_a_plan_exports_is_rehearsed_as_that_plan() {
     let stored = json(&site, &of_store).await;
     assert_eq!(stored["campaigns"][0]["digest"], *digest, "{stored}");
     assert_eq!(stored["broken"], serde_json::json!([]));
+    assert_eq!(stored["durations"]["learned"], 0, "{stored}");
+    let learned = learned_of_each(&site).await;
+    assert_eq!(learned["durations"]["learned"], 3, "{learned}");
     assert!(site.upgrades().is_empty(), "nothing of it upgrades anything");
 
     let forecast = json(&site, &["forecast", "weekly"]).await;
@@ -63,6 +59,22 @@ async fn what_a_plan_exports_is_rehearsed_as_that_plan() {
     assert!(human.stdout.lines().all(|line| line.chars().count() <= 80), "{}", human.stdout);
     let unknown = refit(&site, &["forecast", "weakly"]).await;
     assert_eq!(unknown.exit, 2, "{}", unknown.stderr);
+}
+
+/// What is rehearsed once the store has enough samples of every class.
+async fn learned_of_each(site: &Site) -> Value {
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}?mode=rw", site.store().display());
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    let samples = serde_json::to_string(&[300_000; SAMPLES_ENOUGH]).unwrap();
+    for mode in ["single", "ha", "cluster", "proxy", "ha_rw_split"] {
+        for parts in ["engine", "proxy", "both"] {
+            let row = format!("insert into durations values ('{mode}', '{parts}', '{samples}')");
+            connection.execute(sqlx::AssertSqlSafe(row)).await.unwrap();
+        }
+    }
+    connection.close().await.unwrap();
+    json(site, &["rehearse", "--seeds", "1"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use crate::daemon_process::{Site, Wishes, within};
 /// Long enough that nothing ends while a test looks.
 const FOREVER: i64 = 600_000;
 
-async fn refit(site: &Site, arguments: &[&str]) -> Ran {
+pub async fn refit(site: &Site, arguments: &[&str]) -> Ran {
     let mut command = site.command(arguments);
     let output = within(command.env("COLUMNS", "80").output()).await.unwrap();
     Ran {

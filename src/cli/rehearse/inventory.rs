@@ -1,7 +1,7 @@
 //! Where the fleet of a rehearsal is from: a file, a live read, or the store.
 
 use crate::model::Settings;
-use crate::rehearse::{Fleet, Learned};
+use crate::rehearse::{Fleet, Learned, learned};
 use crate::store::StoreError;
 
 use super::Args;
@@ -34,9 +34,11 @@ pub fn find(args: &Args, context: &Context) -> Result<Found, Failure> {
 
 async fn stored(settings: &Settings, context: &Context) -> Result<Found, Failure> {
     let rows = export::rows(context).await.map_err(no_store)?;
-    let fleet = Fleet::from_rows(&rows, settings);
-    let from = context.site.store.display().to_string();
-    Ok(Found { fleet, learned: Learned::new(), from })
+    Ok(Found {
+        fleet: Fleet::from_rows(&rows, settings),
+        learned: learned(&rows),
+        from: context.site.store.display().to_string(),
+    })
 }
 
 fn no_store(error: StoreError) -> Failure {

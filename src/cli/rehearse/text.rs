@@ -77,10 +77,13 @@ pub fn introduction(rehearsed: &Rehearsed, clock: &Clock) -> Vec<String> {
 fn durations(rehearsed: &Rehearsed) -> String {
     let (sources, rehearsal) = (rehearsed.rehearsal.sources(), &rehearsed.rehearsal);
     let takes = rehearsal.fleet.world.takes;
-    let declared = rehearsal.durations.declared.map(range).unwrap_or_default();
+    let declared = match rehearsal.durations.declared {
+        Some(declared) => format!("declared, {}", range(declared)),
+        None => "as their campaigns expect".to_owned(),
+    };
     let parts = [
         (sources.learned, "as measured before".to_owned()),
-        (sources.declared, format!("declared, {declared}")),
+        (sources.declared, declared),
         (sources.file, "as each says in the fleet's file".to_owned()),
         (sources.assumed, format!("from the fleet's range, {}", range(takes))),
     ];

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use proviso::Proviso;
 
 use super::rehearsal::{Stage, Tally, Times, Until};
-use super::{Act, Durations, Host, Mischief, Setup, Spread};
+use super::{Act, Durations, Host, Mischief, Setup, Spread, learned};
 use crate::engine::rows::{CampaignRow, Rows, TargetRow};
 use crate::engine::{CampaignState, TargetState};
 use crate::model::{CampaignName, InstanceId, Millis, ProjectName, Settings, TargetId, Wall};
@@ -247,8 +247,7 @@ fn left(host: &Host) -> BTreeMap<TargetId, String> {
 fn learned_by(rows: &Rows, asked: &Durations) -> Durations {
     let mut durations = asked.clone();
     if durations.learned.is_empty() && durations.declared.is_none() {
-        let learned = rows.durations.iter().map(|row| (row.class, row.samples.clone()));
-        durations.learned = learned.collect();
+        durations.learned = learned(rows);
     }
     durations
 }
