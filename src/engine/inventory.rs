@@ -113,10 +113,11 @@ impl Engine {
             || !self.live_campaigns(ix).is_empty();
         for instance in instances {
             let known = self.find_instance(ix, &instance.id);
-            let is_first = known.is_none_or(|known| self.instance_seen(known, &instance));
-            if known.is_none() && !self.is_selected(ix, &instance) {
-                continue;
-            }
+            let is_first = match known {
+                Some(known) => self.instance_seen(known, &instance),
+                None if self.is_selected(ix, &instance) => true,
+                None => continue,
+            };
             let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
             if takes_in || known.is_none() {
                 // A list that ends then frees no ids of its own.

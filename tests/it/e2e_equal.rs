@@ -13,8 +13,7 @@ use refit::engine::{Event, Fact, TargetState};
 use refit::model::{AttemptId, Millis, TargetId, Wall};
 use refit::rehearse::{self, Host, Mischief};
 use refit::sim::world::{
-    CallFilter, CallKind, Change, ChangeSpec, Decision, InstanceSpec, Outcome, Script, Span,
-    SpanRange, Step, World,
+    Change, ChangeSpec, Decision, InstanceSpec, Outcome, Span, SpanRange, World,
 };
 
 use crate::e2e::{Setup, Site, local};
@@ -123,19 +122,11 @@ fn troubled(opening: Timestamp) -> Setup {
         named("applied-then-silent"),
         named("refused-once"),
     ];
-    for (instance, decision) in [
+    setup.first_upgrades_meet(&[
         ("applied-then-500", Decision::ApplyThen500),
         ("applied-then-silent", Decision::ApplyThenDrop),
         ("refused-once", Decision::Error500Before),
-    ] {
-        setup.faults.scripts.push(Script {
-            calls: CallFilter::Only(CallKind::Upgrade),
-            instance: Some(instance.into()),
-            steps: vec![Step::from(decision)],
-            ..Script::default()
-        });
-    }
-    setup
+    ])
 }
 
 /// The real daemon, and then the same in virtual time.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use futures_util::stream::{self, StreamExt};
 use refit::failpoint::Point;
 use refit::model::Millis;
-use refit::sim::world::{CallFilter, CallKind, Decision, Script, Step};
+use refit::sim::world::Decision;
 
 use crate::e2e::{Daemon, Setup, Site, until};
 
@@ -21,18 +21,13 @@ const EVERY_NTH: u64 = 5;
 /// One target whose upgrade goes well, one whose answer is lost after it started, one that is
 /// refused once with nothing started.
 fn setup() -> Setup {
-    let mut setup = Setup::fleet(3).takes(Millis(200), Millis(300));
-    for (instance, decision) in
-        [("fleet-0002", Decision::ApplyThenDrop), ("fleet-0003", Decision::Error500Before)]
-    {
-        setup.faults.scripts.push(Script {
-            calls: CallFilter::Only(CallKind::Upgrade),
-            instance: Some(instance.into()),
-            steps: vec![Step::from(decision)],
-            ..Script::default()
-        });
-    }
-    setup.with("projects.fleet.request_timeout", "\"1s\"")
+    let setup = Setup::fleet(3).takes(Millis(200), Millis(300));
+    setup
+        .first_upgrades_meet(&[
+            ("fleet-0002", Decision::ApplyThenDrop),
+            ("fleet-0003", Decision::Error500Before),
+        ])
+        .with("projects.fleet.request_timeout", "\"1s\"")
 }
 
 /// Where to die: at the n-th hit of a point, counted from 1.

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use refit::engine::Fact;
 use refit::failpoint::Point;
 use refit::model::{Wall, draw};
-use refit::sim::world::{CallFilter, CallKind, Decision, Script, Step};
+use refit::sim::world::Decision;
 use refit::store::{EventFilter, ReadOnly, Store};
 
 use crate::e2e::disk::{self, Disk, Image};
@@ -42,18 +42,11 @@ const TARGETS: usize = 4;
 
 /// One answer is lost, and one request refused.
 fn setup() -> Setup {
-    let mut setup = Setup::fleet(TARGETS).with("projects.fleet.request_timeout", "\"1s\"");
-    for (instance, decision) in
-        [("fleet-0002", Decision::ApplyThenDrop), ("fleet-0003", Decision::Error500Before)]
-    {
-        setup.faults.scripts.push(Script {
-            calls: CallFilter::Only(CallKind::Upgrade),
-            instance: Some(instance.into()),
-            steps: vec![Step::from(decision)],
-            ..Script::default()
-        });
-    }
-    setup
+    let setup = Setup::fleet(TARGETS).with("projects.fleet.request_timeout", "\"1s\"");
+    setup.first_upgrades_meet(&[
+        ("fleet-0002", Decision::ApplyThenDrop),
+        ("fleet-0003", Decision::Error500Before),
+    ])
 }
 
 fn state(site: &Site) -> PathBuf {

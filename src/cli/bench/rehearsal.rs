@@ -1,8 +1,6 @@
 //! What a rehearsal costs: the production engine, the simulated cloud and the checker in virtual
 //! time, as `refit rehearse` runs them, over six weeks of nightly windows.
 
-use std::sync::Arc;
-
 use jiff::civil::time;
 
 use super::load::{self, Load};
@@ -14,7 +12,7 @@ use crate::model::calendar::Rule;
 use crate::model::{Millis, Settings, Wall};
 use crate::rehearse::{Host, Mischief, Setup};
 use crate::sim::world::{
-    Capability, FaultProfile, InstanceSpec, Knobs, ProjectSpec, SpanRange, World, WorldSpec,
+    FaultProfile, InstanceSpec, Knobs, ProjectSpec, SpanRange, World, WorldSpec,
 };
 
 const TARGETS: usize = 100_000;
@@ -105,16 +103,8 @@ fn world(group_size: usize) -> WorldSpec {
         latency: SpanRange { least: Millis(50), most: Millis(200) },
         takes: SpanRange { least: Millis::from_mins(5), most: Millis::from_mins(15) },
         projects: vec![ProjectSpec {
-            name: "fleet".into(),
-            id: Arc::from("2b73a340cc2246094babe22670929d13"),
-            region: "sim-1".into(),
-            user_id: "d53977d1adfb49c5b025ba7d33a13fd7".into(),
-            access_keys: Vec::new(),
-            users: Vec::new(),
-            agency: false,
-            upgrade_call: Capability::Present,
-            limits: Vec::new(),
             instances: (0..TARGETS).map(instance).collect(),
+            ..ProjectSpec::new("fleet".into(), "2b73a340cc2246094babe22670929d13".into())
         }],
     }
 }

@@ -74,7 +74,7 @@ impl Checker {
         if !is_counted {
             self.look(event, target);
         }
-        let policy = self.policy(&target.campaign);
+        let policy = self.settings.campaigns.get(&target.campaign);
         let observe_for = policy.map_or_else(|| self.longest_observation(), |it| it.observe_for);
         let Some(attempt) = self.targets.get(target).and_then(|facts| facts.attempt.as_ref())
         else {

@@ -14,7 +14,7 @@ use crate::model::policy::Settings;
 use crate::model::{
     CacheMode, CampaignName, Edition, InstanceId, Millis, PartVersion, ProjectName, Versions,
 };
-use crate::sim::world::{InstanceSpec, ProjectSpec, SpanRange, WorldSpec};
+use crate::sim::world::{InstanceSpec, ProjectSpec, SpanRange, WorldSpec, upgrades_take};
 
 /// A campaign as it was planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Fleet {
             world: WorldSpec {
                 name: "fleet".into(),
                 latency: LATENCY,
-                takes: SpanRange { least: Millis::from_mins(5), most: Millis::from_mins(60) },
+                takes: upgrades_take(),
                 projects: projects.into_values().collect(),
             },
             planned: planned.collect(),

@@ -53,11 +53,10 @@ pub struct Applied {
 }
 
 impl SimInstance {
-    pub fn new(spec: &InstanceSpec, project: &ProjectSpec, name: Arc<str>) -> SimInstance {
-        let id = match &spec.id {
-            Some(id) if spec.count == 1 => id.clone(),
-            _ => uuid(&project.id, &name),
-        };
+    /// The one instance of the spec.
+    pub fn new(spec: &InstanceSpec, project: &ProjectSpec) -> SimInstance {
+        let name = spec.name.clone();
+        let id = spec.id.clone().unwrap_or_else(|| uuid(&project.id, &name));
         let spec_code = spec.spec_code.clone().unwrap_or_else(|| spec_code(spec.cache_mode));
         let zones = if spec.zones.is_empty() {
             vec![Arc::from(format!("{}a", project.region))]

@@ -39,7 +39,7 @@ pub use profile::{CallFilter, FaultProfile, Rule, Script, Step};
 pub use reply::{Content, ErrorBody, ProgressReport, RetryAfter, WorldReply};
 pub use spec::{
     AccessKeySpec, Capability, Change, ChangeSpec, InstanceSpec, LimitSpec, Outcome, ProjectSpec,
-    UserSpec, WorldSpec,
+    UserSpec, WorldSpec, upgrades_take,
 };
 pub use task::TaskState;
 pub use truth::InstanceTruth;
@@ -170,22 +170,16 @@ impl World {
             in_flight: 0,
             peak_in_flight: 0,
         };
-        for instance in &spec.instances {
-            for number in 1..=instance.count {
-                let name = match instance.count {
-                    1 => instance.name.clone(),
-                    _ => format!("{}-{number:04}", instance.name).into(),
-                };
-                let place = Place { project: index, instance: project.instances.len() };
-                let mut made = SimInstance::new(instance, spec, name);
-                if self.knobs.task_takes.0.is_some() || instance.takes.is_none() {
-                    made.takes = self.takes;
-                }
-                self.add_changes(instance, place, &mut made);
-                project.hides |= read::is_hidden(&made);
-                project.instance_by_id.insert(made.base.id.0.clone(), place.instance);
-                project.instances.push(made);
+        for instance in spec.instances.iter().cloned().flat_map(InstanceSpec::each) {
+            let place = Place { project: index, instance: project.instances.len() };
+            let mut made = SimInstance::new(&instance, spec);
+            if self.knobs.task_takes.0.is_some() || instance.takes.is_none() {
+                made.takes = self.takes;
             }
+            self.add_changes(&instance, place, &mut made);
+            project.hides |= read::is_hidden(&made);
+            project.instance_by_id.insert(made.base.id.0.clone(), place.instance);
+            project.instances.push(made);
         }
         self.project_by_id.insert(spec.id.clone(), index);
         self.projects.push(project);

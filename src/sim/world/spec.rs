@@ -26,7 +26,7 @@ pub struct WorldSpec {
 }
 
 /// The assumption of API facts, section 8 no. 8.
-fn upgrades_take() -> SpanRange {
+pub fn upgrades_take() -> SpanRange {
     SpanRange { least: Millis::from_mins(5), most: Millis::from_mins(60) }
 }
 

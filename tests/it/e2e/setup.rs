@@ -88,6 +88,19 @@ impl Setup {
         self
     }
 
+    /// The first upgrade request of each of these instances meets the decision beside it.
+    pub fn first_upgrades_meet(mut self, decisions: &[(&str, Decision)]) -> Setup {
+        for &(instance, decision) in decisions {
+            self.faults.scripts.push(Script {
+                calls: CallFilter::Only(CallKind::Upgrade),
+                instance: Some(instance.into()),
+                steps: vec![Step::from(decision)],
+                ..Script::default()
+            });
+        }
+        self
+    }
+
     /// The first, second, … upgrade request of each instance meets these decisions.
     pub fn upgrades_meet(self, steps: &[Decision]) -> Setup {
         self.script(CallKind::Upgrade, steps.iter().copied().map(Step::from).collect())

@@ -11,7 +11,7 @@ use refit::model::policy::{
     Membership, ProjectPolicy, Rate, Retry, Select, Start, Starts, Untagged, Wave, WaveSize,
 };
 use refit::model::{CacheMode, CampaignName, Edition, Millis, Settings};
-use refit::sim::world::{Capability, InstanceSpec, ProjectSpec, SpanRange, WorldSpec};
+use refit::sim::world::{InstanceSpec, ProjectSpec, SpanRange, WorldSpec};
 
 use super::dice::Dice;
 
@@ -53,18 +53,7 @@ pub fn world(dice: Dice) -> WorldSpec {
 }
 
 fn project(index: usize) -> ProjectSpec {
-    ProjectSpec {
-        name: project_name(index),
-        id: project_id(index),
-        region: "sim-1".into(),
-        user_id: "d53977d1adfb49c5b025ba7d33a13fd7".into(),
-        access_keys: Vec::new(),
-        users: Vec::new(),
-        agency: false,
-        upgrade_call: Capability::Present,
-        limits: Vec::new(),
-        instances: Vec::new(),
-    }
+    ProjectSpec::new(project_name(index), project_id(index))
 }
 
 fn instance(dice: Dice, number: usize) -> InstanceSpec {
