@@ -107,10 +107,9 @@ fn troubled(opening: Timestamp) -> Setup {
     let named = |name: &str| InstanceSpec { name: name.into(), ..InstanceSpec::default() };
     let ends = |name, outcome| InstanceSpec { outcomes: vec![outcome], ..named(name) };
     let backup = ChangeSpec {
-        what: Change::Busy,
         after: Some(Span(Millis(500))),
-        after_shows: None,
         takes: Some(Span(Millis::from_secs(12))),
+        ..ChangeSpec::of(Change::Busy)
     };
     setup.world.projects[0].instances = vec![
         InstanceSpec { count: 5, ..named("sound") },

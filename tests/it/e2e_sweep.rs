@@ -321,9 +321,9 @@ fn tasks() -> Vec<Case> {
 /// What others do between the list, the look and the request.
 fn others() -> Vec<Case> {
     let opening = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(20);
-    let does = |name, what, when: fn(ChangeSpec) -> ChangeSpec| {
-        let change = ChangeSpec { what, after: None, after_shows: None, takes: None };
-        InstanceSpec { changes: vec![when(change)], ..named(name) }
+    let does = |name, what, when: fn(ChangeSpec) -> ChangeSpec| InstanceSpec {
+        changes: vec![when(ChangeSpec::of(what))],
+        ..named(name)
     };
     let listed = |change| ChangeSpec { after: Some(Span(Millis::from_secs(6))), ..change };
     let looked = |change| ChangeSpec { after_shows: Some(1), ..change };

@@ -7,9 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use refit::engine::TargetState;
 use refit::model::{CacheMode, Millis};
 use refit::sim::log::RequestLine;
-use refit::sim::world::{
-    CallKind, Capability, Change, ChangeSpec, Decision, InstanceSpec, SpanRange, knobs,
-};
+use refit::sim::world::{CallKind, Capability, Change, ChangeSpec, Decision, InstanceSpec, knobs};
 
 use crate::e2e::{Setup, Site};
 
@@ -54,12 +52,8 @@ impl Case {
         let fleet = &mut project.instances[0];
         match self.knob {
             // Somebody else is done, or begins, between the last look and the request.
-            "newest_answer" => fleet.changes.push(after_the_look(Change::FinishedByOther)),
-            "duplicate" => {
-                // It must still run when our request comes, however slow the machine is.
-                fleet.takes = Some(SpanRange { least: Millis(4_000), most: Millis(5_000) });
-                fleet.changes.push(after_the_look(Change::UpgradedByOther));
-            }
+            "newest_answer" => fleet.changes.push(before_the_request(Change::FinishedByOther)),
+            "duplicate" => fleet.changes.push(before_the_request(Change::UpgradedByOther)),
             "not_enabled" => project.upgrade_call = Capability::NotEnabled,
             "single_node_data" => {
                 fleet.cache_mode = CacheMode::Single;
@@ -125,9 +119,9 @@ impl Case {
     }
 }
 
-/// What others do once the instance has been shown to us.
-fn after_the_look(what: Change) -> ChangeSpec {
-    ChangeSpec { what, after: None, after_shows: Some(1), takes: None }
+/// What others do when the instance has been looked at for the last time before our request.
+fn before_the_request(what: Change) -> ChangeSpec {
+    ChangeSpec { before_upgrade: Some(1), ..ChangeSpec::of(what) }
 }
 
 /// The case, what became of its targets, and whether the question was reached.

@@ -191,10 +191,8 @@ fn max_unavailable_by_tag_follows_a_tag_that_changes_after_planning() {
             instance.tags = [("app".into(), app.into())].into();
         }
         draft.instances[1].changes.push(ChangeSpec {
-            what: Change::Retagged,
             after: Some("10m".parse().unwrap()),
-            after_shows: None,
-            takes: None,
+            ..ChangeSpec::of(Change::Retagged)
         });
         // Late enough for a second sweep to show it.
         let window = draft.settings.windows.get_mut(&"nightly".into()).unwrap();

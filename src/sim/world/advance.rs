@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::instance::Applied;
+use super::instance::{Applied, Moment};
 use super::knobs::{SingleNodeData, TaskCentre, VersionMoves};
 use super::spec::{Change, Outcome};
 use super::task::{SimTask, TaskState};
@@ -210,6 +210,15 @@ impl World {
             self.in_flight -= 1;
         }
         self.note(place, index);
+    }
+
+    /// What others do to the instance at that moment.
+    pub(super) fn others_act(&mut self, place: Place, moment: Moment) {
+        let at = self.instance(place).at.iter().filter(|(when, ..)| *when == moment);
+        let due: Vec<(Change, Millis)> = at.map(|(_, what, takes)| (*what, *takes)).collect();
+        for (what, takes) in due {
+            self.changed(place, what, takes);
+        }
     }
 
     pub(super) fn changed(&mut self, place: Place, what: Change, takes: Millis) {

@@ -125,29 +125,21 @@ fn oddities() -> Vec<InstanceSpec> {
         InstanceSpec { outcomes: vec![Outcome::UnknownWord], ..odd("strange") },
         InstanceSpec {
             changes: vec![ChangeSpec {
-                what: Change::Busy,
                 after: Some(Span::default()),
-                after_shows: None,
                 takes: Some(Span(Millis::from_secs(5))),
+                ..ChangeSpec::of(Change::Busy)
             }],
             ..odd("backed-up")
         },
         InstanceSpec {
             changes: vec![ChangeSpec {
-                what: Change::UpgradedByOther,
-                after: None,
                 after_shows: Some(1),
-                takes: None,
+                ..ChangeSpec::of(Change::UpgradedByOther)
             }],
             ..odd("shared")
         },
         InstanceSpec {
-            changes: vec![ChangeSpec {
-                what: Change::Deleted,
-                after: None,
-                after_shows: Some(1),
-                takes: None,
-            }],
+            changes: vec![ChangeSpec { after_shows: Some(1), ..ChangeSpec::of(Change::Deleted) }],
             ..odd("doomed")
         },
     ]

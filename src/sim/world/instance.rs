@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::knobs::{Knobs, ServiceTask, TaskDuring};
-use super::spec::{Change, InstanceSpec, Outcome, ProjectSpec};
+use super::spec::{Change, ChangeSpec, InstanceSpec, Outcome, ProjectSpec};
 use super::task::SimTask;
 use super::value::SpanRange;
 use crate::model::{
@@ -31,8 +31,19 @@ pub(super) struct SimInstance {
     pub outcomes: Vec<Outcome>,
     /// How often "show" was answered.
     pub shows: u32,
-    /// What others do right after so many shows.
-    pub after_shows: Vec<(u32, Change, Millis)>,
+    /// How many upgrade requests for it have reached the service.
+    pub upgrade_requests: u32,
+    /// What others do at one of those numbers, and how long it takes them.
+    pub at: Vec<(Moment, Change, Millis)>,
+}
+
+/// When others act, as seen by who asks about the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Right after so many shows.
+    AfterShows(u32),
+    /// Right before the upgrade request of that number is decided.
+    BeforeUpgrade(u32),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,14 +106,8 @@ impl SimInstance {
             takes: spec.takes.unwrap_or_default(),
             outcomes: spec.outcomes.clone(),
             shows: 0,
-            after_shows: spec
-                .changes
-                .iter()
-                .filter_map(|change| {
-                    let takes = change.takes.map_or(Millis::ZERO, |span| span.0);
-                    change.after_shows.map(|shows| (shows, change.what, takes))
-                })
-                .collect(),
+            upgrade_requests: 0,
+            at: spec.changes.iter().flat_map(moments).collect(),
         }
     }
 
@@ -186,6 +191,14 @@ impl SimInstance {
     pub fn told_outcome(&self, number: usize) -> Option<Outcome> {
         self.outcomes.get(number - 1).or(self.outcomes.last()).copied()
     }
+}
+
+/// When the change happens, where that depends on who asks.
+fn moments(change: &ChangeSpec) -> impl Iterator<Item = (Moment, Change, Millis)> {
+    let takes = change.takes.map_or(Millis::ZERO, |span| span.0);
+    let shows = change.after_shows.map(Moment::AfterShows);
+    let upgrade = change.before_upgrade.map(Moment::BeforeUpgrade);
+    shows.into_iter().chain(upgrade).map(move |moment| (moment, change.what, takes))
 }
 
 /// A UUID that depends on nothing but project and name.

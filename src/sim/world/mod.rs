@@ -48,7 +48,7 @@ pub use value::{BadValue, Limit, Share, Span, SpanRange};
 
 use self::advance::Event;
 use self::fault::{Faults, Occasion};
-use self::instance::SimInstance;
+use self::instance::{Moment, SimInstance};
 use self::throttle::{Caller, Throttle, limits_of};
 use crate::model::{IdMap, InstanceId, Millis, TaskId, Wall, draw};
 
@@ -195,7 +195,7 @@ impl World {
         let id = made.base.id.as_str();
         if self.knobs.others.0 > draw::unit(self.seed, "others", id, 0) {
             let what = others_change(self.knobs.others_do, draw::unit(self.seed, "others", id, 1));
-            made.after_shows.push((1, what, Millis::ZERO));
+            made.at.push((Moment::AfterShows(1), what, Millis::ZERO));
         }
     }
 

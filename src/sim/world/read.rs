@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::ask::{Ask, Include, ListQuery, NameFilter, TaskQuery};
 use super::decision::Decision;
-use super::instance::SimInstance;
+use super::instance::{Moment, SimInstance};
 use super::knobs::{Paging, TaskCentre, TaskOrder, UpgradeCall};
 use super::profile::Step;
 use super::reply::{Content, WorldReply};
 use super::task::{RecordOf, SimTask, TaskState};
 use super::upgrade::{NO_API, NO_INSTANCE, NO_URL, Refusal};
-use super::{Change, Place, Project, World};
-use crate::model::{InstanceId, InstanceStatus, Millis, ReadAnswer, ReadCall, TaskId, Wall};
+use super::{Place, Project, World};
+use crate::model::{InstanceId, InstanceStatus, ReadAnswer, ReadCall, TaskId, Wall};
 
 const NO_TASK: Refusal = Refusal(404, "DCS.4061", "This task does not exist.");
 
@@ -122,16 +122,8 @@ impl World {
     fn shown(&mut self, place: Place) {
         let instance = self.instance_mut(place);
         instance.shows += 1;
-        let shows = instance.shows;
-        let due: Vec<(Change, Millis)> = instance
-            .after_shows
-            .iter()
-            .filter(|(after, ..)| *after == shows)
-            .map(|(_, what, takes)| (*what, *takes))
-            .collect();
-        for (what, takes) in due {
-            self.changed(place, what, takes);
-        }
+        let moment = Moment::AfterShows(instance.shows);
+        self.others_act(place, moment);
     }
 
     fn list(&mut self, project: usize, query: &ListQuery) -> ReadAnswer {

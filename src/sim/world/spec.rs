@@ -257,12 +257,23 @@ pub struct ChangeSpec {
     /// So long after the world began …
     #[serde(default)]
     pub after: Option<Span>,
-    /// … or right after the instance was shown so often, by itself.
+    /// … or right after the instance was shown so often, by itself …
     #[serde(default)]
     pub after_shows: Option<u32>,
+    /// … or right before the service decides the upgrade request of this number, from 1: between
+    /// the caller's last look and its request, however slow either is.
+    #[serde(default)]
+    pub before_upgrade: Option<u32>,
     /// For work that ends: how long it takes.
     #[serde(default)]
     pub takes: Option<Span>,
+}
+
+impl ChangeSpec {
+    /// Work that takes no time and, until it is said when, never begins.
+    pub fn of(what: Change) -> ChangeSpec {
+        ChangeSpec { what, after: None, after_shows: None, before_upgrade: None, takes: None }
+    }
 }
 
 /// What others do.

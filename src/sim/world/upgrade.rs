@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::advance::Starter;
 use super::decision::{CallKind, Decision};
-use super::instance::SimInstance;
+use super::instance::{Moment, SimInstance};
 use super::knobs::{
     Duplicate, EmptyBody, ErrorCodes, NamedVersion, NewestAnswer, NotEnabled, ProxyOnPlain,
     RetryAfterForm, UpgradeCall,
@@ -45,6 +45,12 @@ impl World {
             return self.faulted(&step);
         }
         let place = self.find(project, instance.as_str());
+        if let Some(place) = place {
+            let instance = self.instance_mut(place);
+            instance.upgrade_requests += 1;
+            let moment = Moment::BeforeUpgrade(instance.upgrade_requests);
+            self.others_act(place, moment);
+        }
         let outcome = match self.refusal(project_index, place, body) {
             Some(refusal) => Err(refusal),
             None => place.ok_or(NO_INSTANCE),
