@@ -1,4 +1,4 @@
-//! Files that are no configuration: fleets, faults, acts, scenarios. A mistake in one is shown with
+//! Files that are no configuration: fleets, faults, durations, acts, scenarios. A mistake in one is shown with
 //! file, line, column and caret, and ends the command with 65.
 
 use std::fs;
@@ -10,11 +10,12 @@ use toml::de::DeValue;
 
 use crate::config::{Document, Findings};
 use crate::exit::Exit;
-use crate::model::closest;
+use crate::model::duration::Parts;
+use crate::model::{CacheMode, closest};
 use crate::rehearse::scenario::{ActAt, ActLine, Stage, acts};
-use crate::rehearse::{Fleet, PlannedCampaign};
+use crate::rehearse::{DeclaredClass, Fleet, PlannedCampaign, Takes};
 use crate::sim::file::{Misfit, read_value};
-use crate::sim::world::{FaultProfile, World, WorldSpec};
+use crate::sim::world::{FaultProfile, Span, SpanRange, World, WorldSpec};
 
 use super::failure::Failure;
 
@@ -111,6 +112,63 @@ pub fn faults(name: &str) -> Result<FaultProfile, Failure> {
         read_value(value).map_err(|misfit| document.error(misfit.span, &misfit.message, None))
     };
     profile().map_err(wrong)
+}
+
+/// A file of durations.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DurationsFile {
+    class: Vec<Spanned<ClassLine>>,
+}
+
+/// One `[[class]]` of it: `takes`, or `p50` and `p95`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClassLine {
+    cache_mode: Option<CacheMode>,
+    parts: Option<Parts>,
+    takes: Option<SpanRange>,
+    p50: Option<Span>,
+    p95: Option<Spanned<Span>>,
+}
+
+/// How long upgrades of which classes take.
+///
+/// # Errors
+/// The file cannot be read, or the first thing in it that is wrong.
+pub fn durations(path: &Path) -> Result<Vec<DeclaredClass>, Failure> {
+    let document = Document::new(path, text(path)?);
+    let read = || {
+        let value = Spanned::new(0..0, DeValue::Table(document.table()?));
+        let misfit = |misfit: Misfit| document.error(misfit.span, &misfit.message, None);
+        let file: DurationsFile = read_value(value).map_err(misfit)?;
+        classes(file.class).map_err(misfit)
+    };
+    read().map_err(wrong)
+}
+
+fn classes(lines: Vec<Spanned<ClassLine>>) -> Result<Vec<DeclaredClass>, Misfit> {
+    let mut classes: Vec<DeclaredClass> = Vec::new();
+    for line in lines {
+        let span = line.span();
+        let ClassLine { cache_mode, parts, takes, p50, p95 } = line.into_inner();
+        if classes.iter().any(|before| before.covers(cache_mode, parts)) {
+            let message = "an earlier class tells of all that this one would";
+            return Err(Misfit::new(span, message));
+        }
+        let takes = match (takes, p50, p95) {
+            (Some(range), None, None) => Takes::Range(range),
+            (None, Some(Span(p50)), Some(p95)) if p95.get_ref().0 >= p50 => {
+                Takes::Percentiles { p50, p95: p95.into_inner().0 }
+            }
+            (None, Some(_), Some(p95)) => {
+                return Err(Misfit::new(p95.span(), "p95 is shorter than p50"));
+            }
+            _ => return Err(Misfit::new(span, "a class has either takes, or p50 and p95")),
+        };
+        classes.push(DeclaredClass { cache_mode, parts, takes });
+    }
+    Ok(classes)
 }
 
 /// A script of acts, as a scenario has them.

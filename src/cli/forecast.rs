@@ -1,7 +1,8 @@
 //! `refit forecast`: when the campaigns complete and each target starts and ends, from where they
 //! stand now.
 //!
-//! A running daemon answers; without one, what its store holds is played on here, read-only.
+//! A running daemon answers; without one, or where durations are declared, what its store holds is
+//! played on here, read-only.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::model::{CampaignName, Wall};
 use crate::rehearse::Spread;
 use crate::rehearse::forecast::{Ask, CampaignForecast, Forecast, TargetForecast, forecast};
 
+use super::durations::DurationArgs;
 use super::failure::Failure;
 use super::moment::{self, Clock};
 use super::output::{self, Output};
@@ -25,6 +27,9 @@ use super::{Context, escape, export, json, settings};
 pub struct Args {
     /// Only this campaign.
     campaign: Option<String>,
+
+    #[command(flatten)]
+    durations: DurationArgs,
 }
 
 /// # Errors
@@ -32,9 +37,18 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     context.block_on(async {
         let mut forecast = match Socket::open(&context.site) {
-            Ok(socket) => socket.get_within(IN_A_WHILE, "/v1/forecast").await?,
+            Ok(socket) if args.durations.is_usual() => {
+                socket.get_within(IN_A_WHILE, "/v1/forecast").await?
+            }
+            Ok(_) => played(args, context).await?,
             Err(none @ NoDaemon::Forbidden(..)) => return Err(none.into_failure(&context.site)),
-            Err(NoDaemon::Absent(..)) => stored(context).await?,
+            Err(NoDaemon::Absent(..)) => {
+                let store = context.site.store.display();
+                let told = format!("No daemon is running: this is what {store} holds.");
+                let forecast = played(args, context).await?;
+                context.output.say(&told);
+                forecast
+            }
         };
         select(&mut forecast, args.campaign.as_deref())?;
         match context.output.is_json() {
@@ -46,13 +60,15 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     })
 }
 
-async fn stored(context: &Context) -> Result<Forecast, Failure> {
+/// What the store holds, played on here: a daemon knows no durations but those it learned.
+async fn played(args: &Args, context: &Context) -> Result<Forecast, Failure> {
     let settings = settings::load(&context.globals)?.config.settings;
-    let rows = export::rows(context).await.map_err(store_failure)?;
-    let told =
-        format!("No daemon is running: this is what {} holds.", context.site.store.display());
-    context.output.say(&told);
-    Ok(forecast(&rows, &settings, moment::now(), &Ask::default()))
+    let ask = Ask { durations: args.durations.declared()?, ..Ask::default() };
+    let mut rows = export::rows(context).await.map_err(store_failure)?;
+    if !args.durations.counts_learned() {
+        rows.durations.clear();
+    }
+    Ok(forecast(&rows, &settings, moment::now(), &ask))
 }
 
 fn select(forecast: &mut Forecast, campaign: Option<&str>) -> Result<(), Failure> {

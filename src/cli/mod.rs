@@ -8,6 +8,7 @@ mod check;
 mod control;
 pub mod data_file;
 mod demo;
+mod durations;
 mod escape;
 mod events;
 mod export;

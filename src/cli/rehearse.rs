@@ -19,20 +19,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use serde_json::json;
 
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::model::policy::{Start, Starts};
 use crate::model::{Millis, Wall};
+use crate::rehearse::Fleet;
 use crate::rehearse::rehearsal::{Crashes, Rehearsal, Report, Run};
 use crate::rehearse::scenario::{ActAt, Deed, Stage};
-use crate::rehearse::{Durations, Fleet, Learned};
-use crate::sim::world::{FaultProfile, Knobs, SpanRange, World};
+use crate::sim::world::{FaultProfile, Knobs, World};
 
 pub use text::completes;
 
+use super::durations::DurationArgs;
 use super::failure::Failure;
 use super::moment::{self, Relative};
 use super::{Context, data_file, escape, settings};
@@ -73,13 +74,8 @@ pub struct Args {
     #[arg(long, value_name = "PROFILE", default_value = "calm")]
     faults: String,
 
-    /// How long upgrades take: as the store measured them where it did, or as declared.
-    #[arg(long, value_enum, value_name = "SOURCE", default_value_t = Source::Learned)]
-    durations: Source,
-
-    /// Declares how long upgrades take, such as 20m or 5m..1h.
-    #[arg(long, value_name = "RANGE")]
-    takes: Option<SpanRange>,
+    #[command(flatten)]
+    durations: DurationArgs,
 
     /// The daemon dies so many times, or at this share of all boundaries between deciding,
     /// committing, sending and answering: 3, or 0.001.
@@ -105,12 +101,6 @@ pub struct Args {
     /// When it ends at the latest; 400 days after the beginning by default.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Source {
-    Learned,
-    Declared,
 }
 
 fn crashes(text: &str) -> Result<Crashes, String> {
@@ -142,7 +132,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let loaded = settings::load(&context.globals)?;
     let campaign = args.campaign.as_deref().map(|name| settings::campaign(&loaded, name));
     let campaign = campaign.transpose()?;
+    let mut durations = args.durations.declared()?;
     let found = inventory::find(args, context)?;
+    if args.durations.counts_learned() {
+        durations.learned = found.learned;
+    }
     let now = moment::now();
     let clock = &context.site.clock;
     let instant = |option: &str, text: &Option<String>| {
@@ -156,14 +150,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = found.fleet.reached_by(&loaded.config.settings);
     let acts = acts(args, &fleet, (begin, until), &loaded)?;
     let mut notes = fleet.notes.clone();
-    let learned = if args.takes.is_some() { Source::Declared } else { args.durations };
     let rehearsal = Rehearsal {
         settings: started(&loaded, &acts, &mut notes),
         fleet,
-        durations: Durations {
-            learned: if learned == Source::Learned { found.learned } else { Learned::new() },
-            declared: args.takes,
-        },
+        durations,
         faults: data_file::faults(&args.faults)?,
         crashes: args.crashes,
         acts,

@@ -1,4 +1,4 @@
-//! How long upgrades take in a run: as the ledger measured them, as somebody declared, or as the
+//! How long upgrades take in a run: as somebody declared, as the ledger measured them, or as the
 //! world's file says; of each instance drawn anew for each seed.
 
 use std::collections::BTreeMap;
@@ -6,34 +6,96 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::engine::rows::Rows;
-use crate::model::duration::{DurationClass, Parts, SAMPLES_ENOUGH, Samples};
+use crate::engine::rows::{DurationRow, Rows};
+use crate::model::duration::{DurationClass, Parts, SAMPLES_ENOUGH, SAMPLES_KEPT, Samples};
 use crate::model::policy::{CampaignPolicy, Labels, Settings};
-use crate::model::{InstanceId, Millis, draw};
+use crate::model::{CacheMode, InstanceId, Millis, draw};
 use crate::sim::world::{InstanceSpec, SpanRange, WorldSpec};
 
 /// What was measured of each class.
 pub type Learned = BTreeMap<DurationClass, Samples>;
 
-/// As a store keeps it.
+/// Of what a store keeps.
 pub fn learned(rows: &Rows) -> Learned {
     rows.durations.iter().map(|row| (row.class, row.samples.clone())).collect()
 }
 
-/// Where the durations of a run come from.
+/// A store that holds nothing else.
+pub(super) fn rows_of(learned: &Learned) -> Rows {
+    let row = |(class, samples): (&DurationClass, &Samples)| DurationRow {
+        class: *class,
+        samples: samples.clone(),
+    };
+    Rows { durations: learned.iter().map(row).collect(), ..Rows::default() }
+}
+
+/// Where the durations of a run come from: the first of these that tells of an instance, else what
+/// its campaign expects, its entry in the world's file says, or the world assumes.
 #[derive(Debug, Clone, Default)]
 pub struct Durations {
-    /// Used of every class that has enough samples.
-    pub learned: Learned,
-    /// Used of all others; `None`: what their campaign expects, the world's file says, or assumes.
+    /// The first that covers a class counts.
+    pub classes: Vec<DeclaredClass>,
+    /// Of all other classes.
     pub declared: Option<SpanRange>,
+    /// Used of every class that has enough samples; the engine goes by it too.
+    pub learned: Learned,
+}
+
+/// What somebody says of some classes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeclaredClass {
+    /// `None`: whatever the instance is.
+    pub cache_mode: Option<CacheMode>,
+    /// `None`: whatever is upgraded of it.
+    pub parts: Option<Parts>,
+    pub takes: Takes,
+}
+
+/// How long upgrades of a class are said to take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Takes {
+    /// Evenly anything in it.
+    Range(SpanRange),
+    /// One half up to `p50`, all but one in twenty up to `p95`, which is no shorter.
+    Percentiles { p50: Millis, p95: Millis },
+}
+
+impl DeclaredClass {
+    /// Whether it tells of all that the other does.
+    pub fn covers(&self, cache_mode: Option<CacheMode>, parts: Option<Parts>) -> bool {
+        (self.cache_mode.is_none() || self.cache_mode == cache_mode)
+            && (self.parts.is_none() || self.parts == parts)
+    }
+}
+
+impl Takes {
+    fn odds(self) -> Odds {
+        match self {
+            Takes::Range(range) => Odds::Range(range),
+            Takes::Percentiles { p50, p95 } => Odds::Measured(as_if_measured(p50, p95)),
+        }
+    }
+}
+
+/// As many durations as a store keeps, of which these are the percentiles: from half the median to
+/// it in even steps, from there to the p95, and beyond it in the same steps.
+fn as_if_measured(p50: Millis, p95: Millis) -> Vec<Millis> {
+    let (p50, p95) = (p50.0 as f64, p95.0 as f64);
+    let at = |share: f64| match share < 0.5 {
+        true => p50 * (0.5 + share),
+        false => p50 + (p95 - p50) * (share - 0.5) / 0.45,
+    };
+    let share = |number: usize| (number as f64 + 0.5) / SAMPLES_KEPT as f64;
+    (0..SAMPLES_KEPT).map(|number| Millis(at(share(number)).round() as i64)).collect()
 }
 
 /// How many instances take as long as what tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Sources {
-    pub learned: usize,
+    /// As is declared of their class.
+    pub classes: usize,
     pub declared: usize,
+    pub learned: usize,
     /// As the instance's own entry in the fleet file says.
     pub file: usize,
     /// As the world assumes of all instances.
@@ -96,23 +158,38 @@ impl Durations {
         sources: &mut Sources,
     ) -> Odds {
         let class = policies.iter().find_map(|policy| class_of(instance, policy));
-        if let Some(measured) = class.and_then(|class| self.measured(class)) {
-            sources.learned += 1;
-            return measured;
-        }
         let expected = policies.iter().find(|policy| class_of(instance, policy).is_some());
         let expected = expected.and_then(|policy| policy.expected_duration).map(SpanRange::always);
-        let (range, source) = match (self.declared.or(expected), instance.takes) {
-            (Some(declared), _) => (declared, &mut sources.declared),
-            (None, Some(takes)) => (takes, &mut sources.file),
-            (None, None) => (assumed, &mut sources.assumed),
+        let (odds, source) = match (self.told(class), expected, instance.takes) {
+            (Some((odds, Told::Class)), ..) => (odds, &mut sources.classes),
+            (Some((odds, Told::Declared)), ..) => (odds, &mut sources.declared),
+            (Some((odds, Told::Learned)), ..) => (odds, &mut sources.learned),
+            (None, Some(expected), _) => (Odds::Range(expected), &mut sources.declared),
+            (None, None, Some(takes)) => (Odds::Range(takes), &mut sources.file),
+            (None, None, None) => (Odds::Range(assumed), &mut sources.assumed),
         };
         *source += 1;
-        Odds::Range(range)
+        odds
+    }
+
+    /// What is told of a class; `None`: nothing.
+    pub(super) fn of(&self, class: Option<DurationClass>) -> Option<Odds> {
+        self.told(class).map(|(odds, _)| odds)
+    }
+
+    fn told(&self, class: Option<DurationClass>) -> Option<(Odds, Told)> {
+        let covers = |declared: &&DeclaredClass| {
+            class.is_some_and(|class| declared.covers(Some(class.cache_mode), Some(class.parts)))
+        };
+        let of_class = self.classes.iter().find(covers);
+        let of_class = of_class.map(|declared| (declared.takes.odds(), Told::Class));
+        let of_all = || self.declared.map(|range| (Odds::Range(range), Told::Declared));
+        let learned = || Some((self.measured(class?)?, Told::Learned));
+        of_class.or_else(of_all).or_else(learned)
     }
 
     /// `None` of a class that has too few samples.
-    pub(super) fn measured(&self, class: DurationClass) -> Option<Odds> {
+    fn measured(&self, class: DurationClass) -> Option<Odds> {
         let samples = self.learned.get(&class)?;
         (samples.len() >= SAMPLES_ENOUGH).then(|| {
             let mut all: Vec<Millis> = samples.iter().collect();
@@ -120,6 +197,13 @@ impl Durations {
             Odds::Measured(all)
         })
     }
+}
+
+/// Which part of [`Durations`] told.
+enum Told {
+    Class,
+    Declared,
+    Learned,
 }
 
 /// What an upgrade by that campaign would be, if it takes the instance.
@@ -174,5 +258,49 @@ mod tests {
             assert_eq!(odds.at(0.0, MINUTE(20)), MINUTE(20));
             assert_eq!(odds.at(1.0, MINUTE(20)), MINUTE(30));
         }
+    }
+
+    #[test]
+    fn declared_percentiles_are_those_of_what_is_drawn() {
+        let Odds::Measured(all) = (Takes::Percentiles { p50: MINUTE(40), p95: MINUTE(60) }).odds()
+        else {
+            panic!("percentiles are drawn from samples")
+        };
+        let mut samples = Samples::default();
+        all.iter().for_each(|took| samples.push(*took));
+        for (percent, minutes) in [(50, 40), (95, 60)] {
+            let apart = samples.percentile(percent).unwrap() - MINUTE(minutes);
+            assert!(apart.0.abs() < MINUTE(1).0, "p{percent} is {apart} off");
+        }
+        assert!(all.is_sorted() && all[0] >= MINUTE(20), "{all:?}");
+    }
+
+    #[test]
+    fn what_is_declared_of_a_class_comes_first_then_of_all_then_what_was_measured() {
+        let class = |cache_mode| DurationClass { cache_mode, parts: Parts::Engine };
+        let mut measured = Samples::default();
+        (0..SAMPLES_ENOUGH).for_each(|_| measured.push(MINUTE(7)));
+        let learned =
+            [CacheMode::Single, CacheMode::Cluster].map(|it| (class(it), measured.clone()));
+        let takes = |minutes| Takes::Range(SpanRange::always(MINUTE(minutes)));
+        let of =
+            |cache_mode, parts, minutes| DeclaredClass { cache_mode, parts, takes: takes(minutes) };
+        let mut durations = Durations {
+            classes: vec![
+                of(Some(CacheMode::Cluster), Some(Parts::Both), 90),
+                of(Some(CacheMode::Cluster), None, 40),
+            ],
+            declared: None,
+            learned: learned.into(),
+        };
+        let minutes = |durations: &Durations, cache_mode| {
+            durations.of(Some(class(cache_mode))).map(|odds| odds.at(0.5, Millis::ZERO).0 / 60_000)
+        };
+        assert_eq!(minutes(&durations, CacheMode::Cluster), Some(40));
+        assert_eq!(minutes(&durations, CacheMode::Single), Some(7));
+        assert_eq!(minutes(&durations, CacheMode::Ha), None);
+        durations.declared = Some(SpanRange::always(MINUTE(3)));
+        assert_eq!(minutes(&durations, CacheMode::Cluster), Some(40));
+        assert_eq!(minutes(&durations, CacheMode::Single), Some(3));
     }
 }

@@ -20,7 +20,7 @@ mod wire;
 
 pub use agenda::{Act, Network};
 pub use calls::CallCounts;
-pub use durations::{Durations, Learned, Sources, learned};
+pub use durations::{DeclaredClass, Durations, Learned, Sources, Takes, learned};
 pub use fleet::{Fleet, PlannedCampaign};
 pub use host::{Ended, Host, Setup};
 pub use mischief::{Boundary, Mischief, PlannedCrash};

@@ -57,8 +57,18 @@ async fn what_a_plan_exports_is_rehearsed_as_that_plan() {
     assert_eq!(human.exit, 0, "{}", human.stderr);
     assert!(human.stdout.contains("campaign weekly: running, 3 targets to go"), "{}", human.stdout);
     assert!(human.stdout.lines().all(|line| line.chars().count() <= 80), "{}", human.stdout);
+    let declared = tempfile::NamedTempFile::new().unwrap();
+    fs::write(declared.path(), "class = [{ takes = \"5s\" }]\n").unwrap();
+    let declared = ["forecast", "--durations", declared.path().to_str().unwrap()];
+    let short = json(&site, &declared).await;
+    assert!(completes(&short) < completes(&forecast), "{short}");
+    assert!(completes(&json(&site, &["forecast", "--takes", "5s"]).await) < completes(&forecast));
     let unknown = refit(&site, &["forecast", "weakly"]).await;
     assert_eq!(unknown.exit, 2, "{}", unknown.stderr);
+}
+
+fn completes(forecast: &Value) -> String {
+    forecast["campaigns"][0]["completes"]["p50"].as_str().unwrap().to_owned()
 }
 
 /// What is rehearsed once the store has enough samples of every class.

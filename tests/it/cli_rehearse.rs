@@ -90,6 +90,11 @@ fn a_mistake_in_a_file_is_exit_65_with_line_column_and_caret() {
         ("--fleet", "project = [\n", ":1:12", "1 | project = [ | ^"),
         ("--fleet", "project = []\n[[campaign]]\nname = \"a\"\nseed = \"x\"\n", ":4:8", "| ^^^"),
         ("--faults", "[[rule]]\ncalls = \"all\"\ndecisions = {}\n", ":2:9", "| ^^^^^"),
+        ("--durations", "[[class]]\ncache_mode = \"raft\"\n", ":2:14", "| ^^^^^^"),
+        ("--durations", "[[class]]\ntakes = \"1h..5m\"\n", ":2:9", "| ^^^^^^^^"),
+        ("--durations", "[[class]]\np50 = \"5m\"\np95 = \"4m\"\n", ":3:7", "| ^^^^"),
+        ("--durations", "[[class]]\np50 = \"5m\"\n", ":1:1", "| ^^^"),
+        ("--durations", "class = [{ takes = \"5m\" }, { takes = \"6m\" }]\n", ":1:28", "| ^^^"),
         ("--acts", "acts = [{ at = 12:00:00, do = \"dance\" }]\n", ":1:31", "| ^^^^^^^"),
         (
             "--acts",
@@ -111,6 +116,47 @@ fn a_mistake_in_a_file_is_exit_65_with_line_column_and_caret() {
         assert!(said.contains(&format!("{name}{place} ")), "{option} {text}: {}", ran.stderr);
         assert!(said.contains(line), "{option} {text}: {}", ran.stderr);
     }
+}
+
+/// Of 18 instances all but one are of the kind ha.
+#[test]
+fn each_class_takes_as_long_as_a_file_declares_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fleet, path) = (folder.path().join("fleet.toml"), folder.path().join("durations.toml"));
+    let text = fs::read_to_string("tests/fixtures/cli/rehearse/fleet.toml").unwrap();
+    fs::write(&fleet, text.replace("\"single\"", "\"cluster\"")).unwrap();
+    let tell = |text: &str, more: &str| {
+        fs::write(&path, text).unwrap();
+        let arguments = format!(
+            "rehearse --config tests/fixtures/cli/rehearse/refit.toml --begin 2026-03-27T12:00 \
+             --seeds 1 --format json --fleet {} --durations {} {more}",
+            fleet.display(),
+            path.display(),
+        );
+        let ran = refit(&arguments);
+        assert_eq!(ran.stderr, "", "{arguments}");
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()
+    };
+    let ha = "cache_mode = \"ha\", parts = \"engine\", p50 = \"20m\", p95 = \"25m\"";
+    let cluster = "cache_mode = \"cluster\", takes = \"2h30m\"";
+    let both = tell(&format!("class = [{{ {ha} }}, {{ {cluster} }}]\n"), "");
+    assert_eq!(both["durations"]["classes"], 18, "{both}");
+    let longest = |value: &serde_json::Value| {
+        let windows = value["campaigns"][0]["windows"].as_array().unwrap().iter();
+        windows.filter_map(|it| it["longest_overrun_ms"].as_i64()).max().unwrap()
+    };
+    assert!(longest(&both) > 0, "an upgrade as long as its window runs over: {both}");
+    let one = tell(&format!("class = [{{ {ha} }}]\n"), "--takes 5m");
+    let sources = &one["durations"];
+    assert_eq!((&sources["classes"], &sources["declared"]), (&17.into(), &1.into()));
+    assert_eq!(longest(&one), 0, "{one}");
+    let page = fs::read_to_string("docs/rehearsal.md").unwrap();
+    let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(tell(example, "")["durations"]["classes"], 1, "the cluster");
+
+    let ran = rehearse("--seeds 1 --durations lerned");
+    assert_eq!(ran.exit, 65, "{}", ran.stderr);
+    assert!(ran.said().contains("neither learned, declared nor a file"), "{}", ran.stderr);
 }
 
 #[test]

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use refit::cli::scenario;
 use refit::engine::{Command, Fact, TargetState};
-use refit::model::{Millis, TargetId, Wall, draw};
+use refit::model::duration::{DurationClass, Parts, SAMPLES_ENOUGH, Samples};
+use refit::model::{CacheMode, Millis, TargetId, Wall, draw};
 use refit::rehearse::forecast::{Ask, CampaignForecast, Forecast, Proviso, forecast};
-use refit::rehearse::rehearsal::{Crashes, Rehearsal};
+use refit::rehearse::rehearsal::{Crashes, Rehearsal, Report};
 use refit::rehearse::scenario::Scenario;
-use refit::rehearse::{Durations, Fleet, Host, Mischief, Setup};
+use refit::rehearse::{Durations, Fleet, Host, Mischief, Setup, Spread};
 use refit::sim::world::{FaultProfile, Knobs, SpanRange, World};
 
 use crate::simulation;
@@ -117,15 +118,8 @@ fn a_forecast_in_the_middle_tells_what_then_happens() {
     assert!(passed.iter().all(|state| states.contains(state)), "{states:?}");
 }
 
-#[test]
-fn a_forecast_from_the_start_equals_a_rehearsal() {
-    let story = story();
-    let mut host = host(&story);
-    run(&mut host, story.begin + Millis::from_mins(1));
-    let range = SpanRange { least: Millis::from_mins(5), most: Millis::from_mins(20) };
-    let durations = Durations { declared: Some(range), ..Durations::default() };
-    let ask = Ask { seeds: 5, durations: durations.clone(), ..Ask::default() };
-    let forecast = told(&host, &ask);
+/// When a rehearsal of five seeds completes that begins where the host stands.
+fn rehearsed(story: &Scenario, host: &Host, durations: Durations) -> Spread<Wall> {
     let rehearsal = Rehearsal {
         settings: story.settings.clone(),
         fleet: Fleet::from_rows(&host.store().rows(), &story.settings),
@@ -138,8 +132,34 @@ fn a_forecast_from_the_start_equals_a_rehearsal() {
         campaign: None,
     };
     let runs: Vec<_> = (1..=5).map(|seed| rehearsal.run(seed, false, 0)).collect();
-    let report = refit::rehearse::rehearsal::Report::of(&runs, host.now(), None);
-    let (one, other) = (only(&forecast).completes, report.campaigns[0].completes);
+    Report::of(&runs, host.now(), None).campaigns[0].completes
+}
+
+/// Of upgrades that took 50 minutes none starts late in a window of an hour.
+#[test]
+fn a_rehearsal_predicts_by_what_the_store_has_learned_even_where_durations_are_declared() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(1));
+    let class = DurationClass { cache_mode: CacheMode::Ha, parts: Parts::Engine };
+    let mut samples = Samples::default();
+    (0..SAMPLES_ENOUGH).for_each(|_| samples.push(Millis::from_mins(50)));
+    let durations = Durations { declared: Some(TEN_MINUTES), ..Durations::default() };
+    let unknown = rehearsed(&story, &host, durations.clone());
+    let learned = Durations { learned: [(class, samples)].into(), ..durations };
+    assert!(rehearsed(&story, &host, learned).p50 > unknown.p50, "{unknown:?}");
+}
+
+#[test]
+fn a_forecast_from_the_start_equals_a_rehearsal() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(1));
+    let range = SpanRange { least: Millis::from_mins(5), most: Millis::from_mins(20) };
+    let durations = Durations { declared: Some(range), ..Durations::default() };
+    let ask = Ask { seeds: 5, durations: durations.clone(), ..Ask::default() };
+    let forecast = told(&host, &ask);
+    let (one, other) = (only(&forecast).completes, rehearsed(&story, &host, durations));
     assert!(one.p50.is_some() && close(one.p50, other.p50), "{one:?} {other:?}");
     assert!(close(one.p90, other.p90), "{one:?} {other:?}");
 }

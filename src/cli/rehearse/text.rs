@@ -82,8 +82,9 @@ fn durations(rehearsed: &Rehearsed) -> String {
         None => "as their campaigns expect".to_owned(),
     };
     let parts = [
-        (sources.learned, "as measured before".to_owned()),
+        (sources.classes, "as declared of their class".to_owned()),
         (sources.declared, declared),
+        (sources.learned, "as measured before".to_owned()),
         (sources.file, "as each says in the fleet's file".to_owned()),
         (sources.assumed, format!("from the fleet's range, {}", range(takes))),
     ];

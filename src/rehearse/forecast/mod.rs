@@ -31,6 +31,7 @@ pub struct Ask {
     pub steps: u64,
     /// No farther than so long from now.
     pub lasts: Millis,
+    /// What is declared; what was learned is the rows' to tell.
     pub durations: Durations,
     /// Only this campaign has to be over.
     pub campaign: Option<CampaignName>,
@@ -102,7 +103,8 @@ struct Told {
 pub fn forecast(rows: &Rows, settings: &Settings, now: Wall, ask: &Ask) -> Forecast {
     let settings = &proviso::switched_on(&with_fingerprints(settings, rows));
     let rows = on_one_clock(rows);
-    let ask = &Ask { durations: learned_by(&rows, &ask.durations), ..ask.clone() };
+    let durations = Durations { learned: learned(&rows), ..ask.durations.clone() };
+    let ask = &Ask { durations, ..ask.clone() };
     let beginning = Beginning::of(&rows, settings, &ask.durations, now);
     let provided: BTreeMap<&CampaignName, Vec<Proviso>> = rows
         .campaigns
@@ -241,15 +243,6 @@ fn left(host: &Host) -> BTreeMap<TargetId, String> {
         },
     };
     open.map(|row| (row.id.clone(), why(row))).collect()
-}
-
-/// What the store learned, where nobody says otherwise.
-fn learned_by(rows: &Rows, asked: &Durations) -> Durations {
-    let mut durations = asked.clone();
-    if durations.learned.is_empty() && durations.declared.is_none() {
-        durations.learned = learned(rows);
-    }
-    durations
 }
 
 /// Secrets may not have been read, so no credential may seem to have changed: that would end its

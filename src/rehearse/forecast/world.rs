@@ -221,6 +221,5 @@ fn odds(
 ) -> Odds {
     let cache_mode: CacheMode = spec.cache_mode;
     let class = Parts::of(body).map(|parts| DurationClass { cache_mode, parts });
-    let measured = class.and_then(|class| durations.measured(class));
-    measured.unwrap_or_else(|| Odds::Range(durations.declared.unwrap_or(otherwise)))
+    durations.of(class).unwrap_or(Odds::Range(otherwise))
 }

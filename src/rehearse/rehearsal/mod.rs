@@ -22,7 +22,7 @@ pub use windows::WindowRun;
 use crate::engine::view::CampaignStatus;
 use crate::engine::{CampaignState, TargetState};
 use crate::model::{CampaignName, Millis, Settings, Wall};
-use crate::rehearse::durations::{Durations, Sources};
+use crate::rehearse::durations::{Durations, Sources, rows_of};
 use crate::rehearse::fleet::Fleet;
 use crate::rehearse::scenario::ActAt;
 use crate::rehearse::{Ended, Host, Mischief, Setup};
@@ -115,7 +115,9 @@ impl Rehearsal {
             mischief: self.mischief(seed, steps),
         };
         let planned = self.fleet.planned.iter().map(|one| (one.name.clone(), one.seed));
-        Host::new(setup).with_campaign_seeds(planned.collect::<BTreeMap<_, _>>())
+        // It predicts by what was learned before, as the daemon would.
+        let known = rows_of(&self.durations.learned);
+        Host::resume(setup, known).with_campaign_seeds(planned.collect::<BTreeMap<_, _>>())
     }
 
     fn mischief(&self, seed: u64, steps: u64) -> Mischief {
