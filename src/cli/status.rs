@@ -205,8 +205,13 @@ fn details(campaign: &CampaignStatus, now: Wall, context: &Context) -> String {
     if let Some(until) = campaign.bake_until.filter(|until| *until > now) {
         say("bake", &format!("until {}", clock.show(until)), None);
     }
-    if let Some(forecast) = &campaign.forecast {
-        say("forecast", &completes(forecast, now, clock), None);
+    match &campaign.forecast {
+        Some(forecast) => say("forecast", &completes(forecast, now, clock), None),
+        None if is_over || campaign.state.is_none() => {}
+        None => {
+            let next = format!("refit forecast {}", shell_word(name.as_str()));
+            say("forecast", "none yet: a running daemon makes one now and then", Some(next));
+        }
     }
     if let Some(late) = &campaign.late {
         let next = format!("refit forecast {}", shell_word(name.as_str()));

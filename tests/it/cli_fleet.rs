@@ -107,6 +107,9 @@ async fn without_a_daemon_a_plan_reads_the_fleet_and_upgrades_nothing() {
 
     let status = refit(&site, &["status"]).await;
     assert!(status.stderr.contains("No daemon is running"), "{}", status.stderr);
+    let hint =
+        "forecast  none yet: a running daemon makes one now and then\n  next      refit forecast ";
+    assert!(status.stdout.contains(hint), "{}", status.stdout);
     assert!(status.stdout.contains("nothing starts: no daemon is running"), "{}", status.stdout);
     questions_are_answered(&site).await;
     let verified = refit(&site, &["store", "verify"]).await;
