@@ -90,7 +90,7 @@ pub async fn run(
     options: CommandOptions,
     announce: impl FnOnce(&Announcement) -> io::Result<()>,
 ) -> Result<(), CommandError> {
-    let spec = world_spec(options.world, options.seed).scaled(options.scale);
+    let spec = world_spec(options.world, options.seed).opened().scaled(options.scale);
     let faults = options.faults;
     let mut knobs = Knobs::default();
     for knob in &options.knobs {

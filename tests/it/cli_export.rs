@@ -1,8 +1,11 @@
 //! `refit plan --export`, and what is made of it: the same plan in a rehearsal, a forecast from the
 //! same store.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, Stdio};
 
 use refit::cli::scenario;
 use refit::model::duration::SAMPLES_ENOUGH;
@@ -12,7 +15,7 @@ use serde_json::Value;
 use sqlx::{Connection, Executor};
 
 use crate::cli_fleet::refit;
-use crate::cli_process::refit_with;
+use crate::cli_process::{command, refit_with};
 use crate::daemon_process::{Site, Wishes};
 
 async fn json(site: &Site, arguments: &[&str]) -> Value {
@@ -69,6 +72,62 @@ async fn what_a_plan_exports_is_rehearsed_as_that_plan() {
 
 fn completes(forecast: &Value) -> String {
     forecast["campaigns"][0]["completes"]["p50"].as_str().unwrap().to_owned()
+}
+
+/// The exported file, served as a cloud: a daemon's view of it is that of the cloud it came from.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_exports_can_be_simulated_and_planned_again() {
+    let site = Site::new(Wishes::default()).await;
+    let exported = site.path("fleet.toml");
+    let exported = exported.to_str().unwrap();
+    let plan = json(&site, &["plan", "--export", exported]).await;
+    let mut simulate = command(&["simulate", "--world", exported, "--format", "json"]);
+    let mut cloud = Ends(simulate.stdout(Stdio::piped()).spawn().unwrap());
+    let mut told = String::new();
+    BufReader::new(cloud.0.stdout.take().unwrap()).read_line(&mut told).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap_or_else(|it| panic!("{it}: {told}"));
+    let project = &told["projects"][0];
+    assert_eq!(project["instances"], 3, "{told}");
+
+    let file = fs::read_to_string(site.config()).unwrap();
+    let file = file.replace(&site.cloud.url(), told["url"].as_str().unwrap());
+    let again = tempfile::tempdir().unwrap();
+    let config = again.path().join("refit.toml");
+    let here = site.directory.path().to_str().unwrap();
+    fs::write(&config, file.replace(here, again.path().to_str().unwrap())).unwrap();
+    let plan_again = ["plan", "--format", "json", "--config", config.to_str().unwrap()];
+    let output = command(&plan_again)
+        .env("ACCESS_KEY", project["access_key"].as_str().unwrap())
+        .env("SECRET_KEY", project["secret_key"].as_str().unwrap())
+        .output()
+        .unwrap();
+    let planned: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|it| panic!("{it}: {}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(instances(&planned), instances(&plan));
+    assert_eq!(instances(&plan).len(), 3);
+}
+
+/// Each target with the upgrade that awaits it.
+fn instances(plan: &Value) -> BTreeMap<String, (String, String)> {
+    let targets = plan["campaigns"][0]["targets"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    targets
+        .map(|it| {
+            let engine = it["upgrade"]["engine"].to_string();
+            (text(&it["instance"]), (text(&it["name"]), engine))
+        })
+        .collect()
+}
+
+/// A process that ends with the test, however the test ends.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// What is rehearsed once the store has enough samples of every class.

@@ -53,11 +53,7 @@ fn project(name: &str, id: &str, region: &str) -> ProjectSpec {
         id: id.into(),
         region: region.into(),
         user_id: "d53977d1adfb49c5b025ba7d33a13fd7".into(),
-        access_keys: vec![AccessKeySpec {
-            access: format!("SIMULATED{}", name.to_uppercase()).into(),
-            secret: format!("simulated-secret-of-{name}").into(),
-            security_token: None,
-        }],
+        access_keys: vec![AccessKeySpec::simulated(name)],
         users: vec![UserSpec {
             domain: "simulated".into(),
             name: format!("refit-{name}").into(),

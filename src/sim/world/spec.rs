@@ -93,6 +93,17 @@ pub struct AccessKeySpec {
     pub security_token: Option<Arc<str>>,
 }
 
+impl AccessKeySpec {
+    /// The one that opens a simulated project where its file names none.
+    pub fn simulated(project: &str) -> AccessKeySpec {
+        AccessKeySpec {
+            access: format!("SIMULATED{}", project.to_uppercase()).into(),
+            secret: format!("simulated-secret-of-{project}").into(),
+            security_token: None,
+        }
+    }
+}
+
 /// A user who gets tokens for the project.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -298,6 +309,16 @@ pub enum Change {
 }
 
 impl WorldSpec {
+    /// The world with a key for each project that nothing would open: an exported fleet has none.
+    pub fn opened(mut self) -> WorldSpec {
+        for project in &mut self.projects {
+            if project.access_keys.is_empty() && project.users.is_empty() && !project.agency {
+                project.access_keys.push(AccessKeySpec::simulated(&project.name));
+            }
+        }
+        self
+    }
+
     /// The world with every duration multiplied, so that a demonstration ends in a minute.
     pub fn scaled(mut self, factor: f64) -> WorldSpec {
         let scale = |span: Span| Span(Millis((span.0.0 as f64 * factor).round() as i64));
