@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::policy::Rate;
-use crate::model::{CacheMode, InstanceId, Millis, ProjectName};
+use crate::model::{CacheMode, InstanceId, ProjectName};
 
 use super::Engine;
 use super::event::Fact;
@@ -21,10 +21,7 @@ use super::tables::{Circuit, WaveCounts};
 impl Engine {
     /// Takes over the rows, once the settings are known.
     pub(super) fn load_rows(&mut self, mut rows: Rows) {
-        let ahead = rows.ahead_of(self.wall);
-        if let Some(by) = ahead {
-            rows.shift(Millis::ZERO - by);
-        }
+        let ahead = rows.bring_back_to(self.wall);
         for row in rows.credentials {
             self.load_credential(row);
         }

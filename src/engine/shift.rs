@@ -15,13 +15,22 @@ const AHEAD: Millis = Millis::from_secs(5);
 impl Rows {
     /// How far ahead of `now` the ledger ends; `None` within what clocks differ by. Rows do not tell
     /// it: some keep an instant for good that another clock once showed.
-    pub(super) fn ahead_of(&self, now: Wall) -> Option<Millis> {
+    fn ahead_of(&self, now: Wall) -> Option<Millis> {
         let ahead = self.last_at? - now;
         Some(ahead).filter(|ahead| *ahead > AHEAD)
     }
 
+    /// Brings what was written under a clock ahead of `now` back onto this one; tells how far ahead
+    /// that was.
+    pub(crate) fn bring_back_to(&mut self, now: Wall) -> Option<Millis> {
+        let by = self.ahead_of(now)?;
+        self.shift(Millis::ZERO - by);
+        self.last_at = Some(now);
+        Some(by)
+    }
+
     /// All that waits, with the limiters: no process holds these yet.
-    pub(super) fn shift(&mut self, by: Millis) {
+    fn shift(&mut self, by: Millis) {
         self.targets.iter_mut().for_each(|row| row.shift(by));
         self.attempts.iter_mut().for_each(|row| row.shift(by));
         for row in &mut self.credentials {

@@ -147,6 +147,11 @@ impl Host {
         self.now
     }
 
+    /// What the machine's clock shows.
+    pub fn wall(&self) -> Wall {
+        self.now + self.clock_error
+    }
+
     pub fn store(&self) -> &MemoryStore {
         &self.store
     }

@@ -6,7 +6,9 @@ use refit::cli::scenario;
 use refit::engine::{Command, Fact, TargetState};
 use refit::model::duration::{DurationClass, Parts, SAMPLES_ENOUGH, Samples};
 use refit::model::{CacheMode, Millis, TargetId, Wall, draw};
-use refit::rehearse::forecast::{Ask, CampaignForecast, Forecast, Proviso, forecast};
+use refit::rehearse::forecast::{
+    Ask, CampaignForecast, Forecast, Proviso, TargetForecast, forecast,
+};
 use refit::rehearse::rehearsal::{Crashes, Rehearsal, Report};
 use refit::rehearse::scenario::Scenario;
 use refit::rehearse::{Durations, Fleet, Host, Mischief, Setup, Spread};
@@ -60,7 +62,7 @@ fn ask(seeds: u64) -> Ask {
 }
 
 fn told(host: &Host, ask: &Ask) -> Forecast {
-    let forecast = forecast(&host.store().rows(), host.settings(), host.now(), ask);
+    let forecast = forecast(&host.store().rows(), host.settings(), host.wall(), ask);
     assert!(forecast.broken.is_empty(), "{:?}", forecast.broken);
     forecast
 }
@@ -182,7 +184,7 @@ fn every_state_that_a_run_passes_can_be_forecast_from() {
         let rows = host.store().rows();
         states.extend(rows.targets.iter().map(|row| (row.state, row.needs_operator.is_some())));
         let ask = Ask { lasts: Millis::from_hours(24 * 20), ..ask(1) };
-        let forecast = forecast(&rows, host.settings(), host.now(), &ask);
+        let forecast = forecast(&rows, host.settings(), host.wall(), &ask);
         assert!(forecast.broken.is_empty(), "seed {seed} after {after}: {:#?}", forecast.broken);
         for target in forecast.campaigns.iter().flat_map(|campaign| &campaign.targets) {
             let is_told = target.ends.p50.is_some() || target.never.is_some();
@@ -197,6 +199,30 @@ fn every_state_that_a_run_passes_can_be_forecast_from() {
     ];
     for state in met {
         assert!(states.contains(&(state, false)), "{state}: {states:?}");
+    }
+}
+
+/// Whatever waits keeps its length: the clock that was set back shows the same course, earlier.
+#[test]
+fn a_clock_that_was_set_back_moves_what_is_under_way_with_it() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(25));
+    let by = Millis::from_mins(15);
+    let rows = host.store().rows();
+    let wall = rows.last_at.expect("something happened");
+    let sound = forecast(&rows, host.settings(), wall, &ask(1));
+    let behind = forecast(&rows, host.settings(), wall + (Millis::ZERO - by), &ask(1));
+    let in_flight = |forecast: &Forecast| -> Vec<(Option<Wall>, Option<Wall>)> {
+        let running = |it: &&TargetForecast| it.state == TargetState::Running;
+        let targets = only(forecast).targets.iter().filter(running);
+        targets.map(|it| (it.starts.p50, it.ends.p50)).collect()
+    };
+    let (sound, behind) = (in_flight(&sound), in_flight(&behind));
+    assert!(!sound.is_empty() && sound.len() == behind.len(), "{sound:?} {behind:?}");
+    for ((starts, ends), (starts_behind, ends_behind)) in sound.into_iter().zip(behind) {
+        assert_eq!(starts_behind.map(|at| at + by), starts);
+        assert!(close(ends_behind.map(|at| at + by), ends), "{ends_behind:?} {ends:?}");
     }
 }
 

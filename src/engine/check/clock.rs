@@ -17,8 +17,11 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub fn new(offset: Millis) -> Clock {
-        Clock { offset, shift: Millis::ZERO, now: Steady(0), handed_over: None, is_set: false }
+    /// `last_at`: when an earlier process last wrote. The line goes on from there, as the instants
+    /// of its rows have it.
+    pub fn new(offset: Millis, last_at: Option<Wall>) -> Clock {
+        let handed_over = last_at.map(|at| (Steady(at.0), at));
+        Clock { offset, shift: Millis::ZERO, now: Steady(0), handed_over, is_set: false }
     }
 
     /// Another process begins.
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_clock_step_moves_the_wall_and_not_the_elapsed_time() {
-        let mut clock = Clock::new(Millis::ZERO);
+        let mut clock = Clock::new(Millis::ZERO, None);
         clock.set(Steady(1_000));
         clock.step(Millis::from_hours(2));
         clock.set(Steady(1_500));
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_new_process_continues_by_the_wall_clock() {
-        let mut clock = Clock::new(Millis::from_hours(1));
+        let mut clock = Clock::new(Millis::from_hours(1), None);
         clock.set(Steady(0));
         let wall = clock.wall();
         clock.restart(Millis::ZERO);
@@ -86,5 +89,15 @@ mod tests {
         clock.restart(Millis::ZERO);
         clock.set(Steady(wall.0));
         assert_eq!(clock.elapsed(), Steady(5_000), "a clock set back takes no time away");
+    }
+
+    #[test]
+    fn whoever_begins_with_rows_goes_on_from_where_they_end() {
+        for (wall, elapsed) in [(9_000, 10_000), (10_000, 10_000), (12_000, 12_000)] {
+            let mut clock = Clock::new(Millis::ZERO, Some(Wall(10_000)));
+            clock.restart(Millis::ZERO);
+            clock.set(Steady(wall));
+            assert_eq!(clock.elapsed(), Steady(elapsed), "at {wall}");
+        }
     }
 }

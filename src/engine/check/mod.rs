@@ -116,7 +116,7 @@ impl Checker {
     /// Begins with what a store holds; `offset` is wall minus steady.
     pub fn new(rows: &Rows, offset: Millis) -> Checker {
         let mut checker = Checker {
-            clock: Clock::new(offset),
+            clock: Clock::new(offset, rows.last_at),
             last_seq: rows.last_seq,
             asked: 0,
             settings: Arc::default(),

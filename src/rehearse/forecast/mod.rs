@@ -102,7 +102,7 @@ struct Told {
 /// will be used from now on.
 pub fn forecast(rows: &Rows, settings: &Settings, now: Wall, ask: &Ask) -> Forecast {
     let settings = &proviso::switched_on(&with_fingerprints(settings, rows));
-    let rows = on_one_clock(rows);
+    let rows = on_one_clock(rows, now);
     let durations = Durations { learned: learned(&rows), ..ask.durations.clone() };
     let ask = &Ask { durations, ..ask.clone() };
     let beginning = Beginning::of(&rows, settings, &ask.durations, now);
@@ -257,9 +257,11 @@ fn with_fingerprints(settings: &Settings, rows: &Rows) -> Settings {
     settings
 }
 
-/// The simulated cloud's clock is ours: so is every instant of its clock that the rows keep.
-fn on_one_clock(rows: &Rows) -> Rows {
+/// The simulated cloud's clock is ours: so is every instant of its clock that the rows keep. And
+/// where ours was set back since they were written, they are brought back as a new process would.
+fn on_one_clock(rows: &Rows, now: Wall) -> Rows {
     let mut rows = rows.clone();
+    rows.bring_back_to(now);
     let mut ahead: BTreeMap<TargetId, Millis> = BTreeMap::new();
     for attempt in &mut rows.attempts {
         ahead.insert(attempt.id.target.clone(), attempt.cloud_intent_at - attempt.intent_at);
