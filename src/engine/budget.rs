@@ -8,6 +8,7 @@ use crate::model::policy::MaxFailures;
 use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, TargetIx};
+use super::planted::Defect;
 use super::rows::AttemptOutcome;
 use super::state::{CampaignState, PauseCause, Reason, TargetState};
 
@@ -82,7 +83,9 @@ impl Engine {
         let budget = policy.failure_budget;
         let executed = campaign.count(TargetState::Succeeded) + campaign.count(TargetState::Failed);
         let share = match budget.max_failures {
-            MaxFailures::Count(most) => campaign.strikes >= most,
+            MaxFailures::Count(most) => {
+                campaign.strikes >= most + u32::from(self.is_planted(Defect::BudgetOffByOne))
+            }
             MaxFailures::Percent { percent, min_executed } => {
                 let (strikes, percent) = (u64::from(campaign.strikes), u64::from(percent));
                 executed >= min_executed

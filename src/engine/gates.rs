@@ -9,6 +9,7 @@ use super::event::Fact;
 use super::hold::HoldKind;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
 use super::order::Scope;
+use super::planted::Defect;
 use super::state::{CampaignState, PauseCause, PauseCauses};
 use super::tables::{CampaignCalendar, Circuit};
 use super::timers::Timer;
@@ -42,7 +43,9 @@ impl Engine {
         project: ProjectIx,
         at: Wall,
     ) -> Result<(), HoldKind> {
-        if self.freeze_file.is_some() || self.operator_freeze(campaign, project, at).is_some() {
+        let freeze = self.operator_freeze(campaign, project, at);
+        let is_frozen = freeze.is_some() && !self.is_planted(Defect::FreezeIgnored);
+        if self.freeze_file.is_some() || is_frozen {
             return Err(HoldKind::Frozen);
         }
         let Some(calendar) = self.campaigns[campaign.at()].calendars.get(&project) else {

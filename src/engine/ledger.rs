@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::event::{Event, Fact};
 use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
+use super::planted::Defect;
 use super::rows::Flight;
 use super::state::TargetState;
 use super::tables::{Preparing, Tally, Target, WaveCounts};
@@ -203,7 +204,7 @@ impl Engine {
             // Late proof that an earlier attempt was taken: an operator has to look first.
             && (target.row.needs_operator.is_none() || target.row.detail.history().is_unread_told)
             && target.preparing == Preparing::No
-            && self.sibling_at_work(ix).is_none()
+            && (self.sibling_at_work(ix).is_none() || self.is_planted(Defect::UniqueIndexIgnored))
     }
 
     /// The target of another campaign that is upgrading the same instance, or about to.

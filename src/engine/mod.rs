@@ -10,6 +10,7 @@ pub mod hold;
 pub mod input;
 pub mod narrate;
 pub mod order;
+pub mod planted;
 pub mod request;
 pub mod rows;
 pub mod state;
@@ -81,6 +82,7 @@ use crate::model::{
 use durations::Durations;
 use index::{CampaignIx, CredentialIx, InstanceIx, ProjectIx, TargetIx};
 use instance_index::InstanceIndex;
+use planted::{Defect, Planted};
 use rows::{AttemptRow, FreezeRow};
 use tables::{Campaign, Credential, KnownInstance, Project, Target};
 use timers::Timers;
@@ -102,6 +104,7 @@ pub struct Engine {
     seed: u64,
     /// Seeds of campaigns that are not planned yet, where they are known already.
     campaign_seeds: BTreeMap<CampaignName, u64>,
+    planted: Planted,
     /// Wall minus steady.
     offset: Millis,
     /// The instant of the step under way.
@@ -173,6 +176,7 @@ impl Engine {
             settings: Arc::default(),
             seed,
             campaign_seeds: BTreeMap::new(),
+            planted: Planted::default(),
             offset,
             now: Steady(i64::MIN),
             wall: Wall(i64::MIN),
@@ -216,6 +220,15 @@ impl Engine {
     /// another store planned them.
     pub fn plan_by(&mut self, seeds: BTreeMap<CampaignName, u64>) {
         self.campaign_seeds = seeds;
+    }
+
+    /// Makes it make one mistake, where the build can. To be called before the first step.
+    pub fn plant(&mut self, planted: Planted) {
+        self.planted = planted;
+    }
+
+    fn is_planted(&self, defect: Defect) -> bool {
+        self.planted.has(defect)
     }
 
     /// Applies one input, then decides. Cannot fail: an answer that makes no sense becomes an

@@ -11,6 +11,7 @@ use crate::model::{Instance, Millis, Steady, Task, TaskId, Wall};
 use super::Engine;
 use super::event::Fact;
 use super::index::TargetIx;
+use super::planted::Defect;
 use super::read_queue::Purpose;
 use super::rows::{AttemptOutcome, VerifyAfter};
 use super::state::{Reason, TargetState};
@@ -194,6 +195,7 @@ impl Engine {
         }
         let (wall, observe_for) = (self.wall, self.observe_for(ix));
         let observed_until = self.observed_until(ix);
+        let is_hasty = self.is_planted(Defect::LookSkipped);
         let mut enough = false;
         self.edit(ix, |target| {
             let Some(flight) = &mut target.row.detail.flight else { return };
@@ -211,6 +213,7 @@ impl Engine {
             flight.last_clean_at = Some(wall);
             flight.word = None;
             enough = flight.clean_looks >= CLEAN_LOOKS && begun_at >= observed_until;
+            enough |= is_hasty;
         });
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
         let clean = flight.map_or(0, |flight| flight.clean_looks);
@@ -291,6 +294,9 @@ impl Engine {
     /// forward meanwhile: what was not measured does not count as observed (rule S3).
     pub(super) fn observe_anew(&mut self, ix: TargetIx) {
         let wall = self.wall;
+        if self.is_planted(Defect::ObservationCarriedOver) {
+            return;
+        }
         self.edit_flight(ix, |flight| flight.observed_from = Some(wall));
     }
 

@@ -11,6 +11,7 @@ use super::event::Fact;
 use super::index::{CampaignIx, CredentialIx, ProjectIx, TargetIx};
 use super::inventory::SWEEP_EVERY;
 use super::planning::lacks_tag;
+use super::planted::Defect;
 use super::quota::Bucket;
 use super::rows::{
     BucketRow, CampaignRow, CredentialRow, InstanceRow, ProjectDetail, ProjectRow, Rows, TargetRow,
@@ -123,7 +124,9 @@ impl Engine {
             };
             let starts = restored(starts, &row.detail.starts);
             let reads = restored(reads, &row.detail.reads);
-            self.projects[ix.at()].starts = starts;
+            if !self.is_planted(Defect::BurstAtRestart) {
+                self.projects[ix.at()].starts = starts;
+            }
             self.projects[ix.at()].reads = reads;
         }
         let swept = row.detail.swept_at.map(|at| self.steady_at(at));

@@ -12,6 +12,7 @@ use super::event::Fact;
 use super::gates::PREPARE_AHEAD;
 use super::hold::HoldKind;
 use super::index::{CampaignIx, ProjectIx, TargetIx};
+use super::planted::Defect;
 use super::read_queue::Purpose;
 use super::ready::{QueueKey, Rank};
 use super::request::{Request, Submit};
@@ -91,7 +92,7 @@ impl Engine {
         let most = self.settings.campaigns.get(&campaign.name).map_or(0, |each| each.max_in_flight);
         let most_here =
             self.settings.projects.get(&project.name).map_or(0, |each| each.max_in_flight);
-        campaign.occupied > most
+        self.occupied_in(target.campaign) > most
             || project.occupied > most_here
             || campaign.ready.is_overfull(target.lane)
     }
@@ -103,7 +104,8 @@ impl Engine {
             && target.row.held_by.is_none()
             && self.target_fits(ix, self.wall)
             && (self.time_gate(target.campaign, target.project, self.wall).is_ok()
-                || self.time_gate(target.campaign, target.project, ahead).is_ok())
+                || self.time_gate(target.campaign, target.project, ahead).is_ok()
+                || self.is_planted(Defect::CutoffNotRechecked))
     }
 
     pub(super) fn unprepare(&mut self, ix: TargetIx) {
@@ -119,7 +121,7 @@ impl Engine {
             if self.project_backoff_until(ix).is_some() || !self.credential_has_room(ix) {
                 break;
             }
-            if self.gate_for(target, self.wall).is_err() || !self.has_budget_for_intent(target) {
+            if self.last_gate(target).is_err() || !self.has_budget_for_intent(target) {
                 continue;
             }
             if !self.circuit_lets_through(ix) {
@@ -139,6 +141,14 @@ impl Engine {
             self.touch_project(ix);
             self.projects[ix.at()].armed.retain(|other| other.target != target);
             self.commit_intent(armed, body);
+        }
+    }
+
+    /// What a prepared target has to pass once more.
+    fn last_gate(&self, ix: TargetIx) -> Result<(), HoldKind> {
+        match self.gate_for(ix, self.wall) {
+            Err(HoldKind::PastCutoff) if self.is_planted(Defect::CutoffNotRechecked) => Ok(()),
+            other => other,
         }
     }
 
@@ -235,8 +245,15 @@ impl Engine {
     pub(super) fn campaign_has_slot(&self, ix: CampaignIx) -> bool {
         let campaign = &self.campaigns[ix.at()];
         let policy = self.settings.campaigns.get(&campaign.name);
-        policy.is_some_and(|policy| campaign.occupied < policy.max_in_flight)
+        policy.is_some_and(|policy| self.occupied_in(ix) < policy.max_in_flight)
             && self.strict_cap(ix).is_none_or(|cap| campaign.occupied < cap)
+    }
+
+    /// Slots of the campaign that are taken.
+    fn occupied_in(&self, ix: CampaignIx) -> u32 {
+        let campaign = &self.campaigns[ix.at()];
+        let is_freed = self.is_planted(Defect::SlotFreedOnTimeout);
+        campaign.occupied - if is_freed { campaign.overdue } else { 0 }
     }
 
     /// The campaigns take turns, so that a large one does not starve a small one.
@@ -319,7 +336,8 @@ impl Engine {
     fn has_fresh_versions(&self, ix: TargetIx) -> bool {
         let target = &self.targets[ix.at()];
         let versions_at = target.row.detail.versions_at;
-        target.versions_own && versions_at.is_some_and(|at| self.wall - at < VERSIONS_LAST)
+        let is_own = target.versions_own || self.is_planted(Defect::VersionsOfEarlierProcess);
+        is_own && versions_at.is_some_and(|at| self.wall - at < VERSIONS_LAST)
     }
 
     /// The last look was good: the target waits for its token. The look may have waited long for
@@ -340,7 +358,10 @@ impl Engine {
         let target = &self.targets[ix.at()];
         let project = target.project;
         let interval = self.campaigns[target.campaign.at()].calendars[&project].interval.as_ref();
-        let starts_until = interval.map_or(wall, |interval| interval.starts_until());
+        let mut starts_until = interval.map_or(wall, |interval| interval.starts_until());
+        if self.is_planted(Defect::CutoffNotRechecked) {
+            starts_until = wall + TICKET_LASTS;
+        }
         let class = self.known_class(ix);
         let fits_until = class.and_then(|class| self.fits_until(target.campaign, project, class));
         let not_after = (wall + TICKET_LASTS).min(starts_until);

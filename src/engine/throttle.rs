@@ -6,6 +6,7 @@ use crate::model::{LearnedLimit, LimitScope, Millis, Steady, Wall};
 use super::Engine;
 use super::event::{Fact, Quota};
 use super::index::ProjectIx;
+use super::planted::Defect;
 
 /// A 429's pause when it names no time.
 const THROTTLE_PAUSE: Millis = Millis::from_secs(60);
@@ -20,6 +21,7 @@ impl Engine {
         retry_after: Option<Millis>,
     ) -> Steady {
         let window = limit.map_or(THROTTLE_PAUSE, |limit| limit.per);
+        let retry_after = retry_after.filter(|_| !self.is_planted(Defect::RetryAfterIgnored));
         let pause = retry_after.map_or(window, |after| Millis(after.0.max(window.0)));
         let until = self.now + Millis(pause.0.clamp(1_000, RETRY_AFTER_MAX.0));
         let bound_by = self.bound_by(ix, limit);

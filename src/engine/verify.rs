@@ -7,6 +7,7 @@ use crate::model::{Instance, Millis, Part, ReadAnswer, Steady, Versions, Wall};
 use super::Engine;
 use super::event::Fact;
 use super::index::TargetIx;
+use super::planted::Defect;
 use super::read_queue::Purpose;
 use super::reconcile::busy_word;
 use super::rows::{AttemptOutcome, VerifyAfter};
@@ -80,7 +81,10 @@ impl Engine {
         if self.targets[ix.at()].row.state != TargetState::Verifying {
             return;
         }
-        match (instance.is_idle(), self.is_moved(ix)) {
+        let flight = self.targets[ix.at()].row.detail.flight.as_deref();
+        let is_trusted = self.is_planted(Defect::TaskTrusted)
+            && flight.is_some_and(|flight| flight.verify_after == Some(VerifyAfter::Success));
+        match (instance.is_idle(), is_trusted || self.is_moved(ix)) {
             (false, _) => self.unsettled(ix, instance),
             (true, true) => self.settle(ix),
             (true, false) => self.unchanged(ix),

@@ -1,10 +1,11 @@
 //! Waves: one opens after the one before is terminal, good, and baked (rule S7).
 
-use crate::model::Millis;
+use crate::model::{Millis, Wall};
 
 use super::Engine;
 use super::event::Fact;
 use super::index::{CampaignIx, LaneIx, TargetIx};
+use super::planted::Defect;
 use super::state::{CampaignState, PauseCause, Reason, TargetState};
 
 impl Engine {
@@ -45,7 +46,11 @@ impl Engine {
             let executed = counts.succeeded + counts.failed > 0;
             let bake = campaign.detail.waves[wave as usize].bake;
             let bake = if executed { bake } else { Millis::ZERO };
-            let until = wall + bake;
+            let from = match self.is_planted(Defect::BakeFromWaveStart) {
+                true => self.first_start_in(ix, wave).unwrap_or(wall),
+                false => wall,
+            };
+            let until = from + bake;
             let detail = &mut self.campaigns[ix.at()].detail;
             detail.wave_ended_at = Some(wall);
             detail.bake_until = Some(until);
@@ -62,6 +67,12 @@ impl Engine {
             self.wake_campaign(ix, at);
         }
         until <= wall
+    }
+
+    fn first_start_in(&self, ix: CampaignIx, wave: u32) -> Option<Wall> {
+        let rows = self.campaigns[ix.at()].targets.iter().map(|ix| &self.targets[ix.at()].row);
+        let started = rows.filter(|row| row.wave == wave);
+        started.filter_map(|row| row.detail.history().started_at).min()
     }
 
     /// A target of the open wave is pending again: the wave has not ended, and bakes anew once it has

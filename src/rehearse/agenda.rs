@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::input::{FreezeFile, Input, Ownership, StoreHealth};
 use crate::engine::order::Order;
 use crate::engine::{Read, Submit};
-use crate::model::{CredentialName, Millis, Settings, Wall};
+use crate::model::{CredentialName, Millis, Settings, Steady, Wall};
 use crate::sim::world::Change;
 
 /// What somebody or something outside does.
@@ -76,7 +76,8 @@ pub(super) enum Happening {
 
 #[derive(Debug, Clone)]
 pub(super) enum Arrival {
-    Upgrade(Submit),
+    /// With the instant of its first byte.
+    Upgrade(Submit, Steady),
     Read(Read),
 }
 

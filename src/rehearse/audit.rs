@@ -3,8 +3,9 @@
 
 use super::compare;
 use super::host::Host;
+use super::store::MemoryStore;
 use crate::engine::{Engine, Input};
-use crate::model::Steady;
+use crate::model::{Millis, Steady};
 
 /// So many problems are kept; one is already too many.
 const PROBLEMS_MAX: usize = 100;
@@ -59,6 +60,24 @@ impl Host {
         };
         let differences = compare::differences(&process.engine, &self.store);
         differences.into_iter().for_each(|difference| self.problem(difference));
+    }
+
+    /// What a process that began now would hold otherwise than the store does, and the rows that a
+    /// second one would change, the tokens of its first reads apart; empty if all is well.
+    pub fn rebuild(&self) -> Vec<String> {
+        let mut store = self.store.clone();
+        let now = Steady(self.wall().0);
+        let begin = |store: &mut MemoryStore| {
+            let mut engine = Engine::restore(store.rows(), Millis::ZERO, self.seed);
+            let step = engine.step(now, Input::Settings(self.settings.clone()));
+            store.commit(&step);
+            compare::differences(&engine, store)
+        };
+        let mut complaints = begin(&mut store);
+        let once = store.rows();
+        complaints.extend(begin(&mut store));
+        complaints.extend(compare::parting(once, store.rows()));
+        complaints
     }
 
     fn problem(&mut self, problem: String) {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::store::MemoryStore;
-use crate::engine::Engine;
+use crate::engine::{Engine, Rows};
 
 /// At most one sentence for each kind of row.
 pub(super) fn differences(engine: &Engine, store: &MemoryStore) -> Vec<String> {
@@ -22,6 +22,28 @@ pub(super) fn differences(engine: &Engine, store: &MemoryStore) -> Vec<String> {
         kept("credential", &stored.credentials, &own.credentials, |row| &row.name),
     ];
     target.into_iter().chain(others.into_iter().flatten()).collect()
+}
+
+/// The first row of each kind in which two sets of rows part; read tokens apart.
+pub(super) fn parting(mut one: Rows, mut other: Rows) -> Vec<String> {
+    for project in one.projects.iter_mut().chain(&mut other.projects) {
+        project.detail.reads.arrival_us = 0;
+    }
+    fn first<R: PartialEq + Debug>(one: &[R], other: &[R]) -> Option<String> {
+        let parts = one.iter().zip(other).find(|(one, other)| one != other);
+        parts.map(|(one, other)| format!("{one:?} became {other:?}"))
+    }
+    [
+        first(&one.targets, &other.targets),
+        first(&one.attempts, &other.attempts),
+        first(&one.campaigns, &other.campaigns),
+        first(&one.projects, &other.projects),
+        first(&one.credentials, &other.credentials),
+        first(&one.freezes, &other.freezes),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// How the rows of one kind differ, whatever their order.

@@ -5,19 +5,21 @@
 //! tick right after it must find nothing to do. Before time passes, whatever waits must wait for
 //! something that will come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::agenda::{Act, Agenda, Happening, Network};
 use super::calls::CallCounts;
+use super::met::{self, Met};
 use super::mischief::{Boundary, Mischief, PlannedCrash};
 use super::store::MemoryStore;
 use super::wire::UpgradeCall;
 use crate::engine::check::{Checker, Violation};
 use crate::engine::input::{FreezeFile, StoreHealth};
 use crate::engine::order::{Order, Reply};
-use crate::engine::{Command, Engine, Input, Rows, Step};
-use crate::model::{CampaignName, Millis, Settings, Steady, Wall};
+use crate::engine::planted::{Defect, Planted};
+use crate::engine::{Command, Engine, Fact, Input, Request, Rows, Step};
+use crate::model::{AttemptId, CampaignName, Millis, Settings, Steady, Wall};
 use crate::sim::world::World;
 
 /// A clean stop ends within this (rule L2).
@@ -87,6 +89,12 @@ pub struct Host {
     pub(super) crashes: u32,
     /// The planned crash of the step under way.
     meets: Option<PlannedCrash>,
+    /// The kinds of requests that are lost or in doubt if the process dies now.
+    at_stake: Vec<&'static str>,
+    pub(super) met: Met,
+    /// Attempts that an older store, put in place of a newer one, does not know.
+    forgotten: BTreeSet<AttemptId>,
+    pub(super) planted: Planted,
     pub(super) upgrade_calls: Vec<UpgradeCall>,
     pub(super) calls: CallCounts,
     pub(super) replies: Vec<Reply>,
@@ -119,6 +127,10 @@ impl Host {
             requests: 0,
             crashes: 0,
             meets: None,
+            at_stake: Vec::new(),
+            met: Met::default(),
+            forgotten: BTreeSet::new(),
+            planted: Planted::default(),
             upgrade_calls: Vec::new(),
             calls: CallCounts::default(),
             replies: Vec::new(),
@@ -175,6 +187,21 @@ impl Host {
 
     pub fn crashes(&self) -> u32 {
         self.crashes
+    }
+
+    /// What has gone wrong so far, by kind.
+    pub fn met(&self) -> &Met {
+        &self.met
+    }
+
+    /// Attempts whose intents were in a store that was replaced by an older copy.
+    pub fn forgotten(&self) -> &BTreeSet<AttemptId> {
+        &self.forgotten
+    }
+
+    /// Makes every process make one mistake, where the build can.
+    pub fn plant(&mut self, planted: Planted) {
+        self.planted = planted;
     }
 
     /// Every upgrade request that reached the cloud, in order.
@@ -304,6 +331,7 @@ impl Host {
     }
 
     fn act(&mut self, act: Act) {
+        self.met.acts.extend(met::act_kind(&act));
         match act {
             Act::Order(order) => self.give(Input::Order(order)),
             Act::Settings(settings) => {
@@ -333,6 +361,10 @@ impl Host {
     /// holds any more: the checker begins anew with the copy.
     fn restore_copy(&mut self, back_after: Millis) {
         self.die(back_after);
+        let known = self.copy.ledger().len();
+        let lost = self.store.ledger().iter().skip(known);
+        let intents = lost.filter(|event| matches!(event.fact, Fact::Intent { .. }));
+        self.forgotten.extend(intents.filter_map(|event| event.attempt.clone()));
         self.store = self.copy.clone();
         self.checker = Checker::new(&self.store.rows(), Millis::ZERO);
     }
@@ -344,6 +376,7 @@ impl Host {
         self.generation += 1;
         let mut engine = Engine::restore(self.store.rows(), Millis::ZERO, self.seed);
         engine.plan_by(self.campaign_seeds.clone());
+        engine.plant(self.planted);
         self.checker.restart(Millis::ZERO);
         let error_at_start = self.clock_error;
         self.process = Some(Process { engine, error_at_start, stopping: false });
@@ -398,6 +431,7 @@ impl Host {
     /// Decide, commit, act; or die between.
     pub(super) fn give(&mut self, input: Input) {
         self.steps += 1;
+        self.at_stake = met::answered_kind(&input).into_iter().collect();
         if self.dies(Boundary::BeforeDecide) {
             return;
         }
@@ -410,6 +444,15 @@ impl Host {
         if self.dies(Boundary::BeforeDecide) {
             return;
         }
+        self.at_stake = met::request_kinds(&step);
+        if self.planted.has(Defect::IntentAfterSend) {
+            for request in step.requests.clone() {
+                match request {
+                    Request::Submit(submit) => self.send(submit),
+                    other => self.dispatch(other),
+                }
+            }
+        }
         if self.store_fails {
             self.uncommitted.push((now, input, step));
         } else if !self.dies(Boundary::BeforeCommit) {
@@ -418,9 +461,12 @@ impl Host {
         self.compare_rows();
     }
 
-    fn commit(&mut self, now: Steady, input: &Input, step: Step) {
+    fn commit(&mut self, now: Steady, input: &Input, mut step: Step) {
         self.store.commit(&step);
         self.checker.observe(now, input, &step);
+        if self.planted.has(Defect::IntentAfterSend) {
+            step.requests.clear();
+        }
         self.replies.extend(step.reply.clone());
         if self.crashes_at(Boundary::BeforeAct) {
             let left = match self.meets {
@@ -428,12 +474,12 @@ impl Host {
                 None => self.mischief.requests_left(step.requests.len(), self.steps),
             };
             step.requests.into_iter().take(left).for_each(|request| self.dispatch(request));
-            return self.crash();
+            return self.crash(Boundary::BeforeAct);
         }
         step.requests.into_iter().for_each(|request| self.dispatch(request));
         if self.crashes_at(Boundary::AfterAct) {
             self.send_due();
-            self.crash();
+            self.crash(Boundary::AfterAct);
         }
         self.meets = None;
     }
@@ -450,13 +496,14 @@ impl Host {
     fn dies(&mut self, boundary: Boundary) -> bool {
         let dies = self.crashes_at(boundary);
         if dies {
-            self.crash();
+            self.crash(boundary);
         }
         dies
     }
 
-    fn crash(&mut self) {
+    fn crash(&mut self, at: Boundary) {
         self.crashes += 1;
+        self.met.crashes.extend(self.at_stake.drain(..).map(|kind| (at, kind)));
         let down_for = match self.meets.take() {
             Some(planned) => planned.down_for,
             None => self.mischief.down_for(self.steps),

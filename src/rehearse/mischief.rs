@@ -8,7 +8,7 @@ use crate::model::{Millis, draw};
 use crate::sim::world::SpanRange;
 
 /// Where a process may die, relative to one step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Boundary {
     /// Decided and not committed: as if the input had never come.
@@ -22,6 +22,9 @@ pub enum Boundary {
 }
 
 impl Boundary {
+    pub const ALL: [Boundary; 4] =
+        [Boundary::BeforeCommit, Boundary::BeforeAct, Boundary::AfterAct, Boundary::BeforeDecide];
+
     fn word(self) -> &'static str {
         match self {
             Boundary::BeforeCommit => "before commit",

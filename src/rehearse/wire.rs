@@ -3,12 +3,15 @@
 
 use super::agenda::{Arrival, Happening, Network};
 use super::host::Host;
+use super::met;
 use crate::engine::input::SendRefusal;
+use crate::engine::planted::Defect;
 use crate::engine::{Input, Read, Request, Submit};
 use crate::model::answer::Answered;
 use crate::model::classify::CredentialForm;
 use crate::model::{
-    AnswerNote, CredentialName, InstanceId, Millis, ProjectName, ReadFailure, SubmitAnswer, Wall,
+    AnswerNote, AttemptId, CredentialName, InstanceId, Millis, ProjectName, ReadFailure, Steady,
+    SubmitAnswer, Wall,
 };
 use crate::sim::world::{Fate, WorldReply};
 
@@ -19,6 +22,9 @@ const RENEWAL_TAKES: Millis = Millis(200);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpgradeCall {
     pub at: Wall,
+    pub attempt: AttemptId,
+    /// Its first byte left after the ticket had run out (rule S4).
+    pub is_late: bool,
     pub project: ProjectName,
     pub instance: InstanceId,
     /// An upgrade began by it.
@@ -30,9 +36,11 @@ pub struct UpgradeCall {
 }
 
 impl UpgradeCall {
-    fn new(at: Wall, submit: &Submit, reply: &WorldReply) -> UpgradeCall {
+    fn new(at: Wall, submit: &Submit, begun_at: Steady, reply: &WorldReply) -> UpgradeCall {
         UpgradeCall {
             at,
+            attempt: submit.attempt.clone(),
+            is_late: begun_at >= submit.not_after,
             project: submit.project.clone(),
             instance: submit.instance.clone(),
             applied: reply.applied,
@@ -73,7 +81,9 @@ impl Host {
     pub(super) fn send(&mut self, submit: Submit) {
         let Some(now) = self.steady() else { return };
         let Some(process) = &self.process else { return };
-        let why = if self.freeze_file {
+        let why = if self.planted.has(Defect::LastCheckSkipped) {
+            None
+        } else if self.freeze_file {
             Some(SendRefusal::FreezeFile)
         } else if process.stopping {
             Some(SendRefusal::Stopping)
@@ -92,7 +102,7 @@ impl Host {
             }
             None => {
                 let at = self.now + self.mischief.wire_takes(self.requests);
-                let arrival = Arrival::Upgrade(submit);
+                let arrival = Arrival::Upgrade(submit, now);
                 self.agenda.arrange(at, self.generation, Happening::Arrive(arrival));
             }
         }
@@ -101,18 +111,19 @@ impl Host {
     /// The cloud decides; what it says travels back, if anybody still waits.
     pub(super) fn arrive(&mut self, process: u32, arrival: Arrival) {
         let (project, form) = match &arrival {
-            Arrival::Upgrade(submit) => (&submit.project, self.form(&submit.project)),
+            Arrival::Upgrade(submit, _) => (&submit.project, self.form(&submit.project)),
             Arrival::Read(read) => (&read.project, self.form(&read.project)),
         };
         let Some(policy) = self.settings.projects.get(project) else { return };
         let (id, patience) = (policy.project_id.clone(), policy.request_timeout);
         let (input, takes) = match arrival {
-            Arrival::Upgrade(submit) => {
+            Arrival::Upgrade(submit, begun_at) => {
                 let Submit { attempt, instance, body, .. } = &submit;
                 let name = attempt.to_string();
                 let reply = self.world.upgrade(self.now, &id, instance, body, Some(&name));
                 self.calls.upgrade += 1;
-                self.upgrade_calls.push(UpgradeCall::new(self.now, &submit, &reply));
+                self.met.decisions.insert(("submit", reply.decision));
+                self.upgrade_calls.push(UpgradeCall::new(self.now, &submit, begun_at, &reply));
                 let attempt = submit.attempt;
                 let answer = reply.heard_of_upgrade(patience, form);
                 (Input::Submitted { attempt, answer }, reply.heard_after(patience))
@@ -124,6 +135,7 @@ impl Host {
             Arrival::Read(Read { id: read, call, .. }) => {
                 self.calls.count(&call);
                 let reply = self.world.read(self.now, &id, &call);
+                self.met.decisions.insert((met::call_kind(&call), reply.decision));
                 let Answered { answer, note, server_time } = reply.heard_of_read(patience, form);
                 let result = match answer {
                     Ok(answer) => Ok(Answered { answer, note, server_time }),

@@ -65,6 +65,7 @@ mod engine_submission;
 mod engine_sweeps;
 mod engine_unread;
 mod faults_page;
+mod hold_commands;
 mod judge;
 mod layers;
 mod postgres;
@@ -73,6 +74,7 @@ mod scenarios;
 mod sim_command;
 mod sim_docs;
 mod sim_http;
+#[expect(dead_code, reason = "tests/pure leads them by the thousand")]
 mod simulation;
 mod store_commit;
 mod store_faults;

@@ -1,11 +1,11 @@
-//! Forecasts: what they tell comes true, from every state that a campaign passes.
+//! Forecasts: what they tell comes true. From every state of a simulated life: `tests/pure`.
 
 use std::path::Path;
 
 use refit::cli::scenario;
 use refit::engine::{Command, Fact, TargetState};
 use refit::model::duration::{DurationClass, Parts, SAMPLES_ENOUGH, Samples};
-use refit::model::{CacheMode, Millis, TargetId, Wall, draw};
+use refit::model::{CacheMode, Millis, TargetId, Wall};
 use refit::rehearse::forecast::{
     Ask, CampaignForecast, Forecast, Proviso, TargetForecast, forecast,
 };
@@ -13,8 +13,6 @@ use refit::rehearse::rehearsal::{Crashes, Rehearsal, Report};
 use refit::rehearse::scenario::Scenario;
 use refit::rehearse::{Durations, Fleet, Host, Mischief, Setup, Spread};
 use refit::sim::world::{FaultProfile, Knobs, SpanRange, World};
-
-use crate::simulation;
 
 /// Twelve instances, two a night in flight at once, a canary that bakes, two windows needed.
 const STORY: &str = r#"
@@ -164,42 +162,6 @@ fn a_forecast_from_the_start_equals_a_rehearsal() {
     let (one, other) = (only(&forecast).completes, rehearsed(&story, &host, durations));
     assert!(one.p50.is_some() && close(one.p50, other.p50), "{one:?} {other:?}");
     assert!(close(one.p90, other.p90), "{one:?} {other:?}");
-}
-
-/// Faults, crashes, operators and clock steps, cut short anywhere: the rows are whatever they are.
-#[test]
-fn every_state_that_a_run_passes_can_be_forecast_from() {
-    let mut states = std::collections::BTreeSet::new();
-    for seed in 1..=36 {
-        let after = Millis::from_mins((draw::unit(seed, "cut", "forecast", 0) * 3_000.0) as i64);
-        let mut host = simulation::cut_short(seed, after);
-        // Some states pass too quickly to be met by chance.
-        let until = host.now() + Millis::from_hours(24);
-        let passes = |host: &Host| match (seed % 3, host.store().ledger().last()) {
-            (1, Some(last)) => matches!(last.fact, Fact::BecameUncertain { .. }),
-            (2, Some(last)) => matches!(last.fact, Fact::Settling { .. }),
-            _ => true,
-        };
-        host.run(until, 400_000, passes);
-        let rows = host.store().rows();
-        states.extend(rows.targets.iter().map(|row| (row.state, row.needs_operator.is_some())));
-        let ask = Ask { lasts: Millis::from_hours(24 * 20), ..ask(1) };
-        let forecast = forecast(&rows, host.settings(), host.wall(), &ask);
-        assert!(forecast.broken.is_empty(), "seed {seed} after {after}: {:#?}", forecast.broken);
-        for target in forecast.campaigns.iter().flat_map(|campaign| &campaign.targets) {
-            let is_told = target.ends.p50.is_some() || target.never.is_some();
-            assert!(is_told, "seed {seed} after {after}: {target:?}");
-        }
-    }
-    let met = [
-        TargetState::Pending,
-        TargetState::Uncertain,
-        TargetState::Running,
-        TargetState::Verifying,
-    ];
-    for state in met {
-        assert!(states.contains(&(state, false)), "{state}: {states:?}");
-    }
 }
 
 /// Whatever waits keeps its length: the clock that was set back shows the same course, earlier.

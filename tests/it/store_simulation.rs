@@ -2,10 +2,11 @@
 //! as they were, and their ledger explains them.
 
 use refit::engine::Changes;
+use refit::engine::planted::Planted;
 use refit::rehearse::MemoryStore;
 use refit::store::{ReadOnly, Unit};
 
-use crate::simulation;
+use crate::simulation::{self, Mode};
 use crate::store_samples::place;
 
 const LIVES: u64 = 12;
@@ -39,7 +40,8 @@ fn units(lived: &MemoryStore) -> Vec<Unit> {
 #[tokio::test]
 async fn whatever_a_simulated_life_left_comes_back_and_its_ledger_explains_it() {
     for seed in 0..LIVES {
-        let host = simulation::life(seed);
+        let mode = Mode::ALL[seed as usize % 2];
+        let host = simulation::live(seed, mode, Planted::default()).host;
         let place = place();
         let mut store = place.open().await;
         store.commit(&units(host.store())).await.unwrap();

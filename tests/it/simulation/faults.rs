@@ -11,34 +11,39 @@ use refit::sim::world::{
 
 use super::dice::Dice;
 
-/// Faults of calls to the upgrade, and how often at most.
-const UPGRADE_FAULTS: [(Decision, f64); 13] = [
-    (Decision::Error500Before, 0.4),
-    (Decision::ApplyThen500, 0.4),
-    (Decision::DropBeforeApply, 0.3),
-    (Decision::ApplyThenDrop, 0.3),
-    (Decision::Throttled, 0.3),
-    (Decision::Slow, 0.3),
-    (Decision::Stalled, 0.2),
-    (Decision::NoTaskId, 0.2),
-    (Decision::Truncated, 0.2),
-    (Decision::Rejected, 0.2),
-    (Decision::Forbidden, 0.05),
-    (Decision::Unauthorized, 0.01),
-    (Decision::TokenExpired, 0.05),
-];
+/// How often at most the cloud does so to a call to the upgrade.
+fn most_of_upgrades(decision: Decision) -> f64 {
+    use Decision as D;
+    match decision {
+        D::Ok => 0.0,
+        D::Error500Before | D::ApplyThen500 => 0.4,
+        D::DropBeforeApply | D::ApplyThenDrop | D::Throttled | D::Slow => 0.3,
+        D::Stalled | D::NoTaskId | D::Truncated | D::Rejected => 0.2,
+        // They stop a project or a credential.
+        D::TokenExpired => 0.1,
+        D::Forbidden => 0.05,
+        D::Unauthorized | D::Absent => 0.01,
+        _ => 0.1,
+    }
+}
 
-/// Faults of reads, and how often at most.
-const READ_FAULTS: [(Decision, f64); 8] = [
-    (Decision::Error500Before, 0.3),
-    (Decision::DropBeforeApply, 0.2),
-    (Decision::Throttled, 0.1),
-    (Decision::Slow, 0.2),
-    (Decision::Stalled, 0.05),
-    (Decision::Html, 0.1),
-    (Decision::Unauthorized, 0.001),
-    (Decision::TokenExpired, 0.01),
-];
+/// How often at most the cloud does so to a read.
+fn most_of_reads(decision: Decision) -> f64 {
+    use Decision as D;
+    match decision {
+        // Of a read there is nothing to apply or to reject.
+        D::Ok | D::ApplyThen500 | D::ApplyThenDrop | D::Rejected | D::NoTaskId | D::BadTaskId => {
+            0.0
+        }
+        D::Error500Before => 0.3,
+        D::DropBeforeApply | D::Slow => 0.2,
+        D::Throttled | D::Html => 0.1,
+        D::TokenExpired => 0.15,
+        D::Forbidden => 0.01,
+        D::Unauthorized | D::Absent => 0.001,
+        _ => 0.05,
+    }
+}
 
 /// Ends of upgrades, and how often at most.
 const OUTCOMES: [(Outcome, f64); 11] = [
@@ -62,18 +67,43 @@ pub fn profile(dice: Dice) -> FaultProfile {
     if dice.chance("calm", 0.1) {
         return FaultProfile::calm();
     }
-    let upgrade = shares(dice, "upgrade", &UPGRADE_FAULTS);
-    let read = shares(dice, "read", &READ_FAULTS);
+    let drawn = |kind, most: fn(Decision) -> f64| {
+        shares(dice, kind, &Decision::ALL.map(|decision| (decision, most(decision))))
+    };
     let rule = |calls, decisions| Rule { calls, decisions, ..Rule::default() };
+    let mut rules = vec![
+        rule(CallFilter::Only(CallKind::Upgrade), drawn("upgrade", most_of_upgrades)),
+        rule(CallFilter::Read, drawn("read", most_of_reads)),
+    ];
+    rules.extend(refused_for_ever(dice));
     FaultProfile {
         name: "swarm".into(),
         outcomes: shares(dice, "outcome", &OUTCOMES),
-        rules: vec![
-            rule(CallFilter::Only(CallKind::Upgrade), upgrade),
-            rule(CallFilter::Read, read),
-        ],
+        rules,
         ..FaultProfile::calm()
     }
+}
+
+/// One call to one instance, or to all, that is answered 403 until somebody heals it.
+fn refused_for_ever(dice: Dice) -> Option<Rule> {
+    let calls = *dice.pick(
+        "call refused for ever",
+        &[
+            CallKind::Upgrade,
+            CallKind::Show,
+            CallKind::Version,
+            CallKind::InstanceTasks,
+            CallKind::TaskCentre,
+            CallKind::List,
+        ],
+    );
+    let number = dice.number("instance refused for ever", 0, 9);
+    dice.chance("refused for ever", 0.1).then(|| Rule {
+        calls: CallFilter::Only(calls),
+        instance: dice.chance("one instance refused", 0.7).then(|| format!("cache-{number:02}")),
+        decisions: BTreeMap::from([(Decision::Forbidden, Share(1.0))]),
+        ..Rule::default()
+    })
 }
 
 fn shares<T: Copy + Ord + std::fmt::Debug>(
@@ -84,35 +114,67 @@ fn shares<T: Copy + Ord + std::fmt::Debug>(
     let named = |fault: &T| format!("{kind} {fault:?}");
     among
         .iter()
-        .filter(|(fault, _)| dice.chance(&named(fault), SWARM))
+        .filter(|(fault, most)| *most > 0.0 && dice.chance(&named(fault), SWARM))
         .map(|(fault, most)| (*fault, Share(most * dice.unit(&format!("{} share", named(fault))))))
         .collect()
 }
 
+/// Where the unknowns of the cloud may stand. What is missing of the table of knobs concerns bytes
+/// on a network, IAM or the metadata address, none of which a host in virtual time has.
+pub const KNOBS: [(&str, &[&str]); 43] = [
+    ("service_task", &["filled", "flag_only", "never"]),
+    ("status_during", &["UPGRADING", "EXTENDING", "RUNNING", "HOTFIXING"]),
+    ("task_during", &["shown", "null"]),
+    ("task_name", &["upgradeMinorVersion", "modify", "EXTEND"]),
+    ("task_centre", &["same_id", "other_id", "hidden", "absent"]),
+    ("newest_answer", &["4053", "accepted", "odd"]),
+    ("not_enabled", &["403", "400", "404"]),
+    ("proxy_on_plain", &["ignored", "refused"]),
+    ("duplicate", &["4116", "4026", "4017", "runs_twice"]),
+    ("upgrade_limit", &["off", "10/1m"]),
+    ("read_limit", &["off", "60/1m"]),
+    ("task_takes", &["world", "1m..3m"]),
+    ("single_node_data", &["kept", "lost"]),
+    ("paging", &["stable", "shifting"]),
+    ("task_order", &["newest_first", "oldest_first"]),
+    ("task_page", &["1", "3", "100"]),
+    // The promise holds if the cloud shows an upgrade within `observe_for`, a minute at least.
+    ("task_appears_after", &["off", "5s", "20s"]),
+    ("records_kept", &["off", "1m", "1h"]),
+    ("retry_after", &["absent", "seconds", "date", "absurd", "negative"]),
+    ("version_moves", &["at_end", "at_start", "midway"]),
+    ("progress", &["shown", "absent"]),
+    ("error_codes", &["dcs", "numeric"]),
+    ("clock_ahead", &["off", "2s", "7m"]),
+    ("lost_answers", &["off", "0.1"]),
+    ("lost_requests", &["off", "0.1"]),
+    ("errors_after", &["off", "0.1"]),
+    ("errors_before", &["off", "0.05"]),
+    ("error_status", &["mixed", "500", "502", "503", "504"]),
+    ("throttle_share", &["off", "0.05"]),
+    ("throttle_storm", &["off", "30m"]),
+    ("slow_answers", &["off", "0.1"]),
+    ("stalled", &["off", "0.02"]),
+    ("garbage", &["off", "0.05"]),
+    ("forbidden", &["none", "p0"]),
+    ("tasks_vanish", &["off", "0.1"]),
+    ("tasks_stick", &["off", "0.05"]),
+    ("tasks_fail", &["off", "0.1"]),
+    ("tasks_fail_but_move", &["off", "0.05"]),
+    ("odd_words", &["off", "0.1"]),
+    ("progress_backwards", &["off", "0.1"]),
+    ("version_unchanged", &["off", "0.05"]),
+    ("breaks_midway", &["off", "0.05"]),
+    ("others_do", &["mixed", "delete", "freeze", "fault", "upgrade", "finish"]),
+];
+
 /// Every unknown of the cloud turned some way.
 pub fn knobs(dice: Dice) -> Knobs {
     let mut knobs = Knobs::default();
-    for (name, values) in [
-        ("service_task", &["filled", "flag_only", "never"][..]),
-        ("status_during", &["UPGRADING", "EXTENDING", "RUNNING", "HOTFIXING"]),
-        ("task_during", &["shown", "null"]),
-        ("task_name", &["upgradeMinorVersion", "modify"]),
-        ("task_centre", &["same_id", "other_id", "hidden", "absent"]),
-        ("newest_answer", &["4053", "odd"]),
-        ("duplicate", &["4116", "4026", "4017", "runs_twice"]),
-        ("paging", &["stable", "shifting"]),
-        ("task_order", &["newest_first", "oldest_first"]),
-        ("task_page", &["1", "3", "100"]),
-        // The promise holds if the cloud shows an upgrade within `observe_for`, a minute at least.
-        ("task_appears_after", &["off", "5s", "20s"]),
-        ("records_kept", &["off", "1m", "1h"]),
-        ("retry_after", &["absent", "seconds", "date", "absurd", "negative"]),
-        ("version_moves", &["at_end", "at_start", "midway"]),
-        ("error_codes", &["dcs", "numeric"]),
-        ("clock_ahead", &["off", "2s", "7m"]),
-        ("others_do", &["mixed", "delete", "freeze", "fault", "upgrade", "finish"]),
-    ] {
-        if dice.chance(&format!("turn {name}"), 0.5) {
+    for (name, values) in KNOBS {
+        // Faults that are shares are drawn by the profile too: as knobs they come now and then.
+        let is_fault = matches!(values.first(), Some(&"off" | &"none"));
+        if dice.chance(&format!("turn {name}"), if is_fault { 0.1 } else { 0.5 }) {
             let value = dice.pick(name, values);
             knobs.set(&format!("{name}={value}")).expect("the knob takes it");
         }
@@ -120,20 +182,25 @@ pub fn knobs(dice: Dice) -> Knobs {
     if dice.chance("others", SWARM) {
         knobs.set("others=0.1").expect("the knob takes it");
     }
-    if dice.chance("limits", SWARM) {
-        knobs.set("upgrade_limit=10/1m").expect("the knob takes it");
-        knobs.set("read_limit=60/1m").expect("the knob takes it");
+    if dice.chance("never enabled", 0.01) {
+        let value = dice.pick("never enabled how", &["absent_gateway", "absent_service"]);
+        knobs.set(&format!("upgrade_call={value}")).expect("the knob takes it");
     }
     knobs
 }
 
 pub fn mischief(dice: Dice) -> Mischief {
     let crashing = dice.chance("crashing", 0.6);
+    // A service manager has it back within seconds, a human within an hour or so.
+    let most_down = match dice.chance("back at once", 0.5) {
+        true => Millis::from_secs(2),
+        false => dice.minutes("down for", 1, 90),
+    };
     Mischief {
         seed: dice.0,
         crash_share: if crashing { 0.002 + 0.02 * dice.unit("crash share") } else { 0.0 },
         crashes_most: dice.small("crashes", 1, 12),
-        down_for: SpanRange { least: Millis(500), most: dice.minutes("down for", 1, 90) },
+        down_for: SpanRange { least: Millis(500), most: most_down },
         sender_takes: SpanRange {
             least: Millis::ZERO,
             most: if dice.chance("slow sender", 0.2) { Millis(6_500) } else { Millis(30) },

@@ -37,7 +37,7 @@ fn project_name(index: usize) -> Arc<str> {
 pub fn world(dice: Dice) -> WorldSpec {
     let projects = dice.number("projects", 1, 2) as usize;
     let fleet = dice.number("fleet", 1, 10) * dice.number("fleet scale", 1, 5);
-    let mut specs: Vec<ProjectSpec> = (0..projects).map(project).collect();
+    let mut specs: Vec<ProjectSpec> = (0..projects).map(|index| project(dice, index)).collect();
     for number in 0..fleet as usize {
         specs[number % projects].instances.push(instance(dice, number));
     }
@@ -52,8 +52,12 @@ pub fn world(dice: Dice) -> WorldSpec {
     }
 }
 
-fn project(index: usize) -> ProjectSpec {
-    ProjectSpec::new(project_name(index), project_id(index))
+fn project(dice: Dice, index: usize) -> ProjectSpec {
+    let user = if dice.chance("one user for all", 0.5) { 0 } else { index };
+    ProjectSpec {
+        user_id: format!("d53977d1adfb49c5b025ba7d33a13f{user:02}").into(),
+        ..ProjectSpec::new(project_name(index), project_id(index))
+    }
 }
 
 fn instance(dice: Dice, number: usize) -> InstanceSpec {
@@ -99,7 +103,7 @@ pub fn settings(dice: Dice, world: &WorldSpec) -> Settings {
         if dice.chance("one credential each", 0.4) { world.projects.len() } else { 1 };
     for index in 0..credentials {
         let policy = CredentialPolicy {
-            renewable: dice.chance("renewable", 0.5),
+            renewable: dice.chance("renewable", 0.7),
             fingerprint: format!("f{index}").into(),
         };
         settings.credentials.insert(format!("key{index}").into(), policy);

@@ -14,6 +14,8 @@ pub fn complaints(host: &Host) -> Vec<String> {
     all.extend(host.recount().iter().map(|each| format!("recount: {each}")));
     all.extend(host.problems().iter().cloned());
     all.extend(truth_complaints(host));
+    let late = host.upgrade_calls().iter().filter(|call| call.is_late);
+    all.extend(late.map(|call| format!("S4: {} was begun after its ticket ran out", call.attempt)));
     all
 }
 
@@ -41,6 +43,10 @@ fn truth_complaints(host: &Host) -> Vec<String> {
                     continue;
                 }
             };
+            // Nobody can be judged by what no store holds any more.
+            if host.forgotten().contains(&attempt) {
+                continue;
+            }
             if intents.get(&attempt) != Some(&&applied.body) {
                 complaints.push(format!("S2: {attempt} was applied without its intent"));
             }
@@ -114,6 +120,10 @@ pub fn stalled(host: &Host) -> Vec<String> {
         .store()
         .targets()
         .filter(|row| !row.state.is_terminal() && row.needs_operator.is_none())
+        .filter(|row| {
+            let is_in_file = host.settings().campaigns.contains_key(&row.id.campaign);
+            is_in_file || row.state.is_in_flight()
+        })
         .map(|row| {
             let hold =
                 host.engine().zip(host.steady()).map(|(engine, now)| engine.hold(&row.id, now));

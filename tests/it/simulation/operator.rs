@@ -24,7 +24,7 @@ pub fn meddle(host: &mut Host, dice: Dice, turn: u32) {
     };
     let some_target = (!targets.is_empty()).then(|| dice.pick(&named("target"), &targets).clone());
     let until = host.now() + dice.minutes(&named("until"), 1, 120);
-    let command = match (dice.number(&named("command"), 0, 14), some_target) {
+    let command = match (dice.number(&named("command"), 0, 15), some_target) {
         (0, _) => Command::Pause { campaign },
         (1 | 2, _) => Command::Resume { scope: ResumeScope::Campaign(campaign) },
         (3, _) => Command::Resume { scope: ResumeScope::Project(project) },
@@ -40,6 +40,7 @@ pub fn meddle(host: &mut Host, dice: Dice, turn: u32) {
         (10, Some(target)) => Command::Skip { target },
         (11, Some(target)) => Command::Retry { target },
         (12, _) if dice.chance(&named("abort"), 0.1) => Command::Abort { campaign },
+        (13, _) => return resolve_all(host),
         _ => return approve_all(host),
     };
     host.order(command);
@@ -68,17 +69,26 @@ pub fn tidy(host: &mut Host) {
         if row.held_by.is_some() {
             commands.push(Command::Release { target: row.id.clone() });
         }
-        if row.needs_operator.is_some() && row.state.is_in_flight() {
-            let verdict = verdict(host, row);
-            commands.push(Command::Resolve { target: row.id.clone(), verdict });
-        }
     }
     for command in commands {
         host.order(command);
     }
+    resolve_all(host);
 }
 
-fn approve_all(host: &mut Host) {
+/// Tells of every target in flight that calls for a human what a human finds.
+fn resolve_all(host: &mut Host) {
+    let calls = host
+        .store()
+        .targets()
+        .filter(|row| row.needs_operator.is_some() && row.state.is_in_flight());
+    let found: Vec<_> = calls.map(|row| (row.id.clone(), verdict(host, row))).collect();
+    for (target, verdict) in found {
+        host.order(Command::Resolve { target, verdict });
+    }
+}
+
+pub fn approve_all(host: &mut Host) {
     let waiting: Vec<_> = host
         .store()
         .campaigns()
