@@ -118,9 +118,13 @@ impl Engine {
             && !flight.is_unmeasured
             && !row.detail.history().was_uncertain;
         let took = flight.finished_at.filter(|_| is_whole)? - attempt.intent_at;
+        Some(LearnedDuration { class: self.class_in_flight(ix)?, took })
+    }
+
+    /// The class of what was sent; `None` of a target without an attempt.
+    pub(super) fn class_in_flight(&self, ix: TargetIx) -> Option<DurationClass> {
         let cache_mode = self.instances[self.targets[ix.at()].instance.at()].cache_mode;
-        let class = DurationClass { cache_mode, parts: Parts::of(&attempt.body)? };
-        Some(LearnedDuration { class, took })
+        Some(DurationClass { cache_mode, parts: Parts::of(&self.attempts.get(&ix)?.body)? })
     }
 
     pub(super) fn learn(&mut self, learned: LearnedDuration) {

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::model::duration::{DurationClass, Samples};
 use crate::model::policy::{Labels, Rate, Wave};
 use crate::model::{
-    AttemptId, CacheMode, CampaignName, CredentialName, Instance, InstanceId, LearnedLimit, Millis,
+    AttemptId, CacheMode, CampaignName, CredentialName, Instance, InstanceId, LearnedLimit,
     ProjectName, TargetId, TaskId, UpgradeBody, Versions, Wall,
 };
 
+use super::event::LearnedDuration;
 use super::order::Scope;
 use super::state::{CampaignState, PauseCauses, Reason, TargetState};
 
@@ -375,8 +376,8 @@ pub struct ProjectDetail {
     pub learned_with: Option<Arc<str>>,
     /// The name of upgrade tasks, learned likewise.
     pub task_name: Option<Arc<str>>,
-    /// The shortest upgrade that has succeeded here.
-    pub shortest_upgrade: Option<Millis>,
+    /// The shortest upgrade of each class that has succeeded here.
+    pub shortest_upgrades: Vec<LearnedDuration>,
     /// Full inventory sweeps so far, and when the last one ended.
     pub sweeps: u64,
     pub swept_at: Option<Wall>,

@@ -2,8 +2,8 @@
 //!
 //! It starts per instance. With the first accepted task the task centre and the instance list are
 //! probed: where its id shows, one sweep serves all running targets. A strategy that misses three
-//! times gives way to watching per instance for a week. What is younger than any upgrade that ever
-//! succeeded in the project is watched more patiently.
+//! times gives way to watching per instance for a week. What is younger than any upgrade of its
+//! class that ever succeeded in the project is watched more patiently.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::call::PAGE_ROWS;
 use crate::model::{Instance, Millis, ReadCall, Steady, Task, TaskId, TaskStatus, draw};
 
 use super::Engine;
-use super::event::Fact;
+use super::event::{Fact, LearnedDuration};
 use super::index::{ProjectIx, TargetIx};
 use super::read_queue::Purpose;
 use super::rows::{VerifyAfter, WatchStrategy};
@@ -33,8 +33,8 @@ const PROBE_AGAIN: Millis = Millis::from_hours(7 * 24);
 const OVERDUE_SLOWDOWN: i64 = 10;
 const OVERDUE_INTERVAL_MAX: Millis = Millis::from_mins(10);
 
-/// Before the shortest upgrade known in the project has passed, one watch in this many is enough:
-/// it finds what fails early.
+/// Before the shortest upgrade of the class known in the project has passed, one watch in this many
+/// is enough: it finds what fails early.
 const EARLY_SLOWDOWN: i64 = 20;
 
 /// An overdue task needs an operator after this many times its timeout.
@@ -137,11 +137,20 @@ impl Engine {
         let flight = row.detail.flight.as_deref();
         let since = flight.filter(|flight| flight.misses == 0 && project.watch.misses == 0);
         let since = since.and_then(|flight| flight.running_since);
-        let Some((since, shortest)) = since.zip(project.detail.shortest_upgrade) else {
+        let Some((since, shortest)) = since.zip(self.shortest_alike(ix)) else {
             return soon;
         };
         let expected = self.steady_at(since + shortest) - self.poll_interval(ix);
         soon.max(expected.min(self.now + Millis(interval.0 * EARLY_SLOWDOWN)))
+    }
+
+    /// Of its own class: by that of a quicker one it would be asked for too often, and by that of a
+    /// slower one its end would be seen late, and a longer duration learned than it took.
+    fn shortest_alike(&self, ix: TargetIx) -> Option<Millis> {
+        let class = self.class_in_flight(ix)?;
+        let project = self.targets[ix.at()].project;
+        let mut known = self.projects[project.at()].detail.shortest_upgrades.iter();
+        known.find(|known| known.class == class).map(|known| known.took)
     }
 
     pub(super) fn watched_tasks(
@@ -232,11 +241,14 @@ impl Engine {
         let told = task.created_at.zip(task.updated_at).map(|(begun, ended)| ended - begun);
         let told = told.filter(|&took| took > Millis::ZERO);
         let took = told.map_or(wall - since, |told| told.min(wall - since));
-        let detail = &mut self.projects[project.at()].detail;
-        if detail.shortest_upgrade.is_none_or(|shortest| took < shortest) {
-            detail.shortest_upgrade = Some(took);
-            self.touch_project(project);
+        let Some(class) = self.class_in_flight(ix) else { return };
+        let known = &mut self.projects[project.at()].detail.shortest_upgrades;
+        match known.iter_mut().find(|known| known.class == class) {
+            Some(shortest) if took >= shortest.took => return,
+            Some(shortest) => shortest.took = took,
+            None => known.push(LearnedDuration { class, took }),
         }
+        self.touch_project(project);
     }
 
     /// Looks for an accepted task in the centre and the list, once a week at most.

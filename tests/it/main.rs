@@ -64,6 +64,7 @@ mod engine_scene;
 mod engine_submission;
 mod engine_sweeps;
 mod engine_unread;
+mod engine_watch;
 mod faults_page;
 mod hold_commands;
 mod judge;
