@@ -6,9 +6,19 @@ use refit::engine::{HoldKind, Status};
 use refit::model::Millis;
 
 use crate::e2e::disk_faults::{FailingDisk, Fault};
+use crate::e2e::small_disk::SmallDisk;
 use crate::e2e::{Daemon, Setup, Site, until};
 
 const SILENCE: Millis = Millis::from_secs(3);
+
+/// Room for anything that these tests store.
+const ROOMY: u64 = 64 * 1_024 * 1_024;
+
+/// Less than a store without anything in it takes.
+const NO_ROOM: u64 = 32 * 1_024;
+
+/// A few commits.
+const LITTLE_ROOM: u64 = 64 * 1_024;
 
 /// A start every two seconds; one is sent, the others are not yet.
 async fn one_of_five_sent(site: &Site) -> Daemon {
@@ -37,15 +47,54 @@ async fn holds_while_writes_fail_and_goes_on_then(error: &'static str) {
     assert!(waits_for_the_store(&later), "{later:#?}");
     assert_eq!(site.cloud.posts().len(), sent);
     disk.heal();
-    site.until_rest(&mut daemon).await;
-    site.stop(daemon).await;
-    assert_eq!((site.cloud.posts().len(), site.cloud.applied()), (5, 5));
-    site.judge().await;
+    ends_well(&site, daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_starts_as_hold_store_and_room_lets_them_go_on() {
     holds_while_writes_fail_and_goes_on_then("ENOSPC").await;
+}
+
+/// No call is made to fail here: what is written fills the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_disk_that_fills_stops_starts_and_room_lets_them_go_on() {
+    let site = Site::new(setup()).await;
+    let disk = SmallDisk::of(&site, ROOMY);
+    let mut daemon = site.launch(disk.command(&site, ROOMY));
+    until("the first request arrived", async || (!site.cloud.posts().is_empty()).then_some(()))
+        .await;
+    disk.leave(&daemon, LITTLE_ROOM);
+    let held = site.until_status(&mut daemon, "the hold is `store`", waits_for_the_store).await;
+    let sent = site.cloud.posts().len();
+    assert!(sent < 5, "the disk never filled");
+    let later = site.until_later(&mut daemon, held.at + SILENCE).await;
+    assert!(waits_for_the_store(&later), "{later:#?}");
+    assert_eq!(site.cloud.posts().len(), sent);
+    disk.leave(&daemon, ROOMY);
+    ends_well(&site, daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_too_small_for_a_store_ends_the_start_with_74_and_leaves_nothing_in_the_way() {
+    let site = Site::new(setup()).await;
+    let disk = SmallDisk::of(&site, NO_ROOM);
+    for _ in 0..2 {
+        let mut daemon = site.launch(disk.command(&site, NO_ROOM));
+        assert_eq!(daemon.exit_code().await, 74, "{}", daemon.log());
+        assert!(daemon.log().contains("refit.db"), "{}", daemon.log());
+        assert!(!site.store().exists(), "half a store stands in the place of one");
+    }
+    assert_eq!(site.cloud.requests().len(), 0);
+    disk.make_roomy(ROOMY);
+    let daemon = site.launch(disk.command(&site, ROOMY));
+    ends_well(&site, daemon).await;
+}
+
+async fn ends_well(site: &Site, mut daemon: Daemon) {
+    site.until_rest(&mut daemon).await;
+    site.stop(daemon).await;
+    assert_eq!((site.cloud.posts().len(), site.cloud.applied()), (5, 5));
+    site.judge().await;
 }
 
 /// Nothing that was synced is touched by a write that fails: it is tried again, on a connection of

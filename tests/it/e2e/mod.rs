@@ -10,6 +10,7 @@ pub mod disk_faults;
 pub mod proxy;
 mod setup;
 mod site;
+pub mod small_disk;
 pub mod socket;
 pub mod trace;
 mod verdict;
