@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt};
 use refit::engine::{Fact, TargetState};
 use refit::failpoint::Point;
 use refit::model::{Millis, draw};
-use refit::sim::world::{CallKind, Decision, Span, Step};
+use refit::sim::world::{CallKind, Change, ChangeSpec, Decision, Span, Step};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use crate::e2e::{Setup, Site, until};
@@ -92,6 +92,40 @@ async fn a_process_that_stood_still_past_its_tickets_life_sends_no_late_request(
     assert_eq!((posts.len(), site.cloud.applied()), (3, 3));
     let refused = |fact: &Fact| matches!(fact, Fact::SendRefused { .. });
     assert!(site.events().await.iter().any(|event| refused(&event.fact)), "{}", site.logs());
+    site.judge().await;
+}
+
+/// No start is later than this after the look before it (rule S10).
+const LOOK_COUNTS_FOR: Millis = Millis::from_secs(60);
+
+/// One is sent, the next is looked at and waits for its token; then the process stands still until
+/// that look is too old. Meanwhile it is frozen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stood_still_past_its_looks_looks_again_before_it_sends() {
+    let mut setup = Setup::fleet(2)
+        .with("projects.fleet.upgrade_rate", "{ per_minute = 1, burst = 1 }")
+        .with("campaigns.fleet.task_timeout", "\"10m\"");
+    let meanwhile = Some(Span(Millis::from_secs(45)));
+    setup.world.projects[0].instances[0].changes =
+        vec![ChangeSpec { after: meanwhile, ..ChangeSpec::of(Change::Frozen) }];
+    let site = Site::new(setup).await;
+    let mut daemon = site.start();
+    let looked_at = until("one was sent, and the next is looked at", async || {
+        let sent = site.cloud.posts().first()?.instance.clone();
+        let looks = site.cloud.calls(CallKind::Show).into_iter();
+        looks.filter(|look| look.instance != sent).map(|look| look.t_wall).last()
+    })
+    .await;
+    signal(daemon.pid(), Signal::STOP);
+    let too_old = looked_at + LOOK_COUNTS_FOR + Millis::from_secs(5);
+    until("the look is too old", async || (site.cloud.running.now() > too_old).then_some(())).await;
+    let asked = site.cloud.requests().len();
+    signal(daemon.pid(), Signal::CONT);
+    let status = site.until_rest(&mut daemon).await;
+    site.stop(daemon).await;
+    assert!(site.cloud.requests().len() > asked, "it found out by asking");
+    assert_eq!((site.cloud.posts().len(), site.cloud.applied()), (1, 1), "{status:#?}");
+    assert_eq!(status.campaigns[0].counts.get(&TargetState::Skipped), Some(&1), "{status:#?}");
     site.judge().await;
 }
 
