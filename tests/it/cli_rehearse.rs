@@ -69,10 +69,13 @@ fn json_and_a_page_tell_the_same_and_the_page_loads_and_runs_nothing() {
     let page = fs::read_to_string(&path).unwrap();
     assert_eq!(page.matches("<svg").count(), 6, "one Gantt, one course, four groups");
     assert!(page.contains(campaign["digest"].as_str().unwrap()));
+    // On paper it is light, whatever the screen is.
+    assert_eq!(page.matches("prefers-color-scheme").count(), 1);
+    assert!(page.contains("@media screen and (prefers-color-scheme: dark)"));
     for word in ["<script", "http:", "https:", "src=", "href=", "url(", "@import", "javascript:"] {
         assert!(!page.contains(word), "{word}");
     }
-    for tag in ["svg", "table", "h2", "text", "title", "tr", "p"] {
+    for tag in ["svg", "table", "thead", "h2", "text", "title", "tr", "p"] {
         let opened =
             page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
         assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");

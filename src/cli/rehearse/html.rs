@@ -182,21 +182,23 @@ fn outcomes(outcomes: &[OutcomeReport]) -> String {
 
 /// Columns of numbers stand to the right. Without a header the first cell of a row is one.
 fn table(header: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> String {
-    let mut text = String::from("<div class=\"wide\"><table>\n");
-    let mut row = |cells: &[String], is_header: bool| {
-        text.push_str("<tr>");
+    let row = |cells: &[String], is_header: bool| {
+        let mut text = String::from("<tr>");
         for (at, cell) in cells.iter().enumerate() {
             let tag = if is_header || (header.is_empty() && at == 0) { "th" } else { "td" };
             let class = if numbers.contains(&at) { " class=\"number\"" } else { "" };
             write!(text, "<{tag}{class}>{}</{tag}>", escaped(cell))
                 .expect("a string takes any text");
         }
-        text.push_str("</tr>\n");
+        text + "</tr>\n"
     };
+    let mut text = String::from("<div class=\"wide\"><table>\n");
     if !header.is_empty() {
-        row(&header.iter().map(ToString::to_string).collect::<Vec<_>>(), true);
+        // On paper it stands on every page that the table reaches.
+        let header = row(&header.iter().map(ToString::to_string).collect::<Vec<_>>(), true);
+        text.push_str(&format!("<thead>{header}</thead>\n"));
     }
-    rows.iter().for_each(|cells| row(cells, false));
+    rows.iter().for_each(|cells| text.push_str(&row(cells, false)));
     text.push_str("</table></div>\n");
     text
 }
