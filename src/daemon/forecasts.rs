@@ -27,6 +27,9 @@ const MADE_EVERY: Millis = Millis::from_mins(5);
 /// And if nothing did: windows come nearer by themselves.
 const MADE_ANYWAY: Millis = Millis::from_hours(1);
 
+/// Whoever asks has the next one tried no sooner than so long after one that failed.
+const TRIED_AGAIN: Millis = Millis::from_mins(1);
+
 /// A forecast that takes longer is called off.
 const MADE_WITHIN: Duration = Duration::from_secs(300);
 
@@ -76,6 +79,8 @@ pub(super) struct Forecasts {
     made: mpsc::Sender<Made>,
     latest: ForecastText,
     begun_at: Option<Steady>,
+    /// When the last one failed, if it did.
+    failed_at: Option<Steady>,
     is_under_way: bool,
     has_changed: bool,
     askers: Vec<oneshot::Sender<ForecastText>>,
@@ -92,6 +97,7 @@ impl Forecasts {
             made,
             latest: None,
             begun_at: None,
+            failed_at: None,
             is_under_way: false,
             has_changed: true,
             askers: Vec::new(),
@@ -105,21 +111,32 @@ impl Forecasts {
     }
 
     pub fn make_if_due(&mut self, now: Steady) {
-        let age = self.begun_at.map(|at| now - at);
+        // One that is called off has taken long: the machine gets a rest after it.
+        let age = self.failed_at.or(self.begun_at).map(|at| now - at);
         let wait = if self.has_changed { MADE_EVERY } else { MADE_ANYWAY };
         if age.is_none_or(|age| age >= wait) {
             self.begin(now);
         }
     }
 
-    /// Answers at once where the latest is still good, else once the next is made.
+    /// Answers at once where the latest is still good, or the next has just failed; else once the
+    /// next is made.
     pub fn asked(&mut self, asker: oneshot::Sender<ForecastText>, now: Steady) {
-        let is_fresh = self.begun_at.is_some_and(|at| now - at < MADE_EVERY) || !self.has_changed;
-        if self.forecaster.is_none() || (self.latest.is_some() && is_fresh) {
+        let is_answered = self.forecaster.is_none()
+            || match self.failed_at.filter(|_| !self.is_under_way) {
+                Some(at) => now - at < TRIED_AGAIN,
+                None => self.latest.is_some() && self.is_fresh(now),
+            };
+        if is_answered {
             return tell(asker, self.latest.clone());
         }
         self.askers.push(asker);
         self.begin(now);
+    }
+
+    fn is_fresh(&self, now: Steady) -> bool {
+        self.failed_at.is_none()
+            && (self.begun_at.is_some_and(|at| now - at < MADE_EVERY) || !self.has_changed)
     }
 
     fn begin(&mut self, now: Steady) {
@@ -137,8 +154,8 @@ impl Forecasts {
     }
 
     /// Takes the result over; tells what the engine has to hear.
-    pub fn made(&mut self, made: Made) -> Vec<Input> {
-        self.is_under_way = false;
+    pub fn made(&mut self, made: Made, now: Steady) -> Vec<Input> {
+        (self.is_under_way, self.failed_at) = (false, None);
         let told = made.and_then(|text| {
             let told: Told = serde_json::from_str(&text).map_err(|error| error.to_string())?;
             Ok((text, told))
@@ -150,6 +167,8 @@ impl Forecasts {
             }
             Err(error) => {
                 tracing::warn!(error, "no forecast could be made");
+                // The latest knows nothing of what this one was to tell.
+                (self.failed_at, self.has_changed) = (Some(now), true);
                 Vec::new()
             }
         };
@@ -215,7 +234,7 @@ mod tests {
         let (mut forecasts, mut results) = forecasts(&format!("echo '{MADE}'"));
         let (asker, answer) = oneshot::channel();
         forecasts.asked(asker, Steady(0));
-        let inputs = forecasts.made(results.recv().await.unwrap());
+        let inputs = forecasts.made(results.recv().await.unwrap(), Steady(0));
         let [Input::Forecast(told)] = &inputs[..] else { panic!("{inputs:?}") };
         assert_eq!((told.campaign.as_str(), told.at), ("open", Wall(5)));
         assert_eq!((told.p50, told.p90), (Some(Wall(7)), None));
@@ -233,7 +252,7 @@ mod tests {
         forecasts.make_if_due(Steady(0));
         assert!(forecasts.is_under_way, "the first at once");
         let made = results.recv().await.unwrap();
-        drop(forecasts.made(made));
+        drop(forecasts.made(made, Steady(0)));
         for (changed, after, is_due) in [
             (false, MADE_EVERY, false),
             (false, MADE_ANYWAY, true),
@@ -253,8 +272,42 @@ mod tests {
             let (mut forecasts, mut results) = forecasts(program);
             forecasts.latest = Some("before".into());
             forecasts.make_if_due(Steady(0));
-            assert!(forecasts.made(results.recv().await.unwrap()).is_empty());
+            assert!(forecasts.made(results.recv().await.unwrap(), Steady(0)).is_empty());
             assert_eq!(forecasts.latest.as_deref(), Some("before"), "{program}");
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_the_next_is_tried_as_if_something_had_happened() {
+        let (mut forecasts, mut results) = forecasts("exit 1");
+        forecasts.latest = Some("before".into());
+        forecasts.make_if_due(Steady(0));
+        // It was called off late.
+        let failed_at = Steady(0) + MADE_EVERY;
+        forecasts.made(results.recv().await.unwrap(), failed_at);
+        forecasts.make_if_due(failed_at + MADE_EVERY - Millis(1));
+        assert!(!forecasts.is_under_way, "not at once");
+        forecasts.make_if_due(failed_at + MADE_EVERY);
+        assert!(forecasts.is_under_way, "and not only after an hour");
+    }
+
+    #[tokio::test]
+    async fn who_asks_after_a_failure_starts_no_process_at_once_and_is_told_nothing_old_later() {
+        for latest in [None, Some("before".into())] {
+            let (mut forecasts, mut results) = forecasts("exit 1");
+            forecasts.latest = latest.clone();
+            forecasts.begin(Steady(0));
+            forecasts.made(results.recv().await.unwrap(), Steady(0));
+            let (asker, answer) = oneshot::channel();
+            forecasts.asked(asker, Steady(TRIED_AGAIN.0 - 1));
+            assert_eq!(answer.await.unwrap(), latest, "at once");
+            assert!(!forecasts.is_under_way);
+            let (asker, mut answer) = oneshot::channel();
+            forecasts.asked(asker, Steady(0) + TRIED_AGAIN);
+            assert!(forecasts.is_under_way);
+            let (second, mut also) = oneshot::channel();
+            forecasts.asked(second, Steady(0) + TRIED_AGAIN);
+            assert!(answer.try_recv().is_err() && also.try_recv().is_err(), "both wait for it");
         }
     }
 

@@ -157,7 +157,8 @@ impl Loop {
                     self.forecasts.make_if_due(self.clock.steady());
                 }
                 Happening::Forecast(made) => {
-                    self.forecasts.made(made).into_iter().for_each(|input| self.step(input));
+                    let now = self.clock.steady();
+                    self.forecasts.made(made, now).into_iter().for_each(|input| self.step(input));
                 }
                 Happening::Due(Chore::VerifyLedger) => self.verification.begin(),
                 Happening::StopAsked => self.stop_asked(),
