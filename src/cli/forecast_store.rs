@@ -20,10 +20,13 @@ const STEPS: u64 = 20_000_000;
 /// Of each campaign so many targets are told one by one, the first to start.
 const TOLD: usize = 1_000;
 
+/// Of all processes the kernel ends this one first where memory runs out.
+const OOM_SCORE: &str = "1000";
+
 /// # Errors
 /// The file or the store cannot be used.
 pub fn run(context: &Context) -> Result<Exit, Failure> {
-    lower_priority();
+    stand_back();
     let settings = settings::load(&context.globals)?.config.settings;
     let rows = context.block_on(async { export::stored(context).await.map_err(store_failure) })?;
     let ask = Ask { seeds: seeds(&rows), steps: STEPS, ..Ask::default() };
@@ -38,9 +41,26 @@ fn seeds(rows: &Rows) -> u64 {
     (PLAYED / open.max(1)).clamp(1, SEEDS) as u64
 }
 
-/// Whatever else runs on the machine goes first. A hardened unit may forbid even this.
-fn lower_priority() {
+/// Whatever else runs on the machine goes first, and stays longest: above all the daemon itself.
+/// A hardened unit may forbid even this.
+fn stand_back() {
     if let Err(error) = rustix::process::setpriority_process(None, 19) {
         tracing::debug!(%error, "the priority stays as it is");
+    }
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE) {
+        tracing::debug!(%error, "the kernel may end another process first");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stands_back_for_the_daemon() {
+        stand_back();
+        let score = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+        assert_eq!(score.trim(), OOM_SCORE);
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), 19);
     }
 }

@@ -59,10 +59,19 @@ fn the_unit_keeps_its_promises() {
         "RestartPreventExitStatus=73 76 77 78",
         "KillMode=mixed",
         "LimitCORE=0",
+        "OOMPolicy=continue",
     ] {
         has(line);
     }
     for key in ["LoadCredential=", "WatchdogSec=", "StartLimitBurst=", "SystemCallFilter="] {
         assert!(UNIT.lines().any(|line| line.starts_with(key)), "{key}");
     }
+}
+
+/// A list that is taken away ends what was allowed before it, not what comes after it.
+#[test]
+fn a_process_that_makes_forecasts_may_lower_its_priority() {
+    let filters: Vec<_> =
+        UNIT.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
+    assert_eq!(filters, ["@system-service", "~@privileged @resources", "setpriority"]);
 }
