@@ -1,21 +1,13 @@
 //! `refit forecast-store`: what the daemon runs for its forecasts, in a process of its own. What the
 //! store holds is played on, and printed as the daemon reads it.
 
-use crate::engine::rows::Rows;
 use crate::exit::Exit;
-use crate::rehearse::forecast::{Ask, forecast};
+use crate::rehearse::forecast::{Ask, Proviso, forecast};
 
 use super::failure::Failure;
+use super::forecast::freeze_file;
 use super::source::store_failure;
 use super::{Context, export, moment, settings};
-
-/// Targets that are played through, over all seeds: a fleet of a thousand twenty times, one of a
-/// hundred thousand once. Some seconds of a processor either way.
-const PLAYED: usize = 20_000;
-const SEEDS: usize = 20;
-
-/// Steps of one seed: many times what such a fleet needs.
-const STEPS: u64 = 20_000_000;
 
 /// Of each campaign so many targets are told one by one, the first to start.
 const TOLD: usize = 1_000;
@@ -23,22 +15,26 @@ const TOLD: usize = 1_000;
 /// Of all processes the kernel ends this one first where memory runs out.
 const OOM_SCORE: &str = "1000";
 
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The daemon that asks runs with it.
+    #[arg(long)]
+    no_starts: bool,
+}
+
 /// # Errors
 /// The file or the store cannot be used.
-pub fn run(context: &Context) -> Result<Exit, Failure> {
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     stand_back();
-    let settings = settings::load(&context.globals)?.config.settings;
+    let config = settings::load(&context.globals)?.config;
+    let mut provided = freeze_file(&config.store.path);
+    provided.extend(args.no_starts.then_some(Proviso::DaemonStarts));
     let rows = context.block_on(async { export::stored(context).await.map_err(store_failure) })?;
-    let ask = Ask { seeds: seeds(&rows), steps: STEPS, ..Ask::default() };
-    let mut made = forecast(&rows, &settings, moment::now(), &ask);
+    let ask = Ask { provided, ..Ask::usual(&rows) };
+    let mut made = forecast(&rows, &config.settings, moment::now(), &ask);
     made.campaigns.iter_mut().for_each(|campaign| campaign.targets.truncate(TOLD));
     context.output.json_line(&made)?;
     Ok(Exit::Done)
-}
-
-fn seeds(rows: &Rows) -> u64 {
-    let open = rows.targets.iter().filter(|row| !row.state.is_terminal()).count();
-    (PLAYED / open.max(1)).clamp(1, SEEDS) as u64
 }
 
 /// Whatever else runs on the machine goes first, and stays longest: above all the daemon itself.

@@ -90,7 +90,7 @@ pub enum Command {
     Store(store::StoreCommand),
     /// Play on what the store holds: what the daemon runs for its forecasts.
     #[command(hide = true)]
-    ForecastStore,
+    ForecastStore(forecast_store::Args),
     /// Run the simulated cloud, for experiments.
     Simulate(simulate::Args),
     /// Measure what Refit costs on this machine.
@@ -159,7 +159,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Why(args) => why::run(&args, context),
         Command::Events(args) => events::run(&args, context),
         Command::Store(command) => store::run(&command, context),
-        Command::ForecastStore => forecast_store::run(context),
+        Command::ForecastStore(args) => forecast_store::run(&args, context),
         Command::Control(control) => control::run(control, context),
         Command::Simulate(simulate) => simulate::run(simulate, context),
     }

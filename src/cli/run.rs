@@ -81,6 +81,7 @@ async fn serve(loaded: Loaded, args: &Args, file: &Path) -> Result<Exit, Failure
 
 /// Opens the daemon, then its interfaces, and closes them in the opposite order.
 async fn drive(options: Options, config: &config::Config, file: &Path) -> Result<Ended, Failure> {
+    let forecaster = forecaster(file, options.starts);
     let daemon = Daemon::open(options).await.map_err(|error| {
         let failure = Failure::new(error.exit(), "the daemon cannot start").because(&error);
         match &error {
@@ -92,7 +93,7 @@ async fn drive(options: Options, config: &config::Config, file: &Path) -> Result
             _ => failure,
         }
     })?;
-    let daemon = daemon.forecasting_with(forecaster(file));
+    let daemon = daemon.forecasting_with(forecaster);
     let (api, store) = (&config.api, &config.store.path);
     let faces = Faces::bind(api.listen, &api.socket, store, daemon.handle()).await;
     let faces = faces.map_err(|error| {
@@ -112,13 +113,30 @@ async fn drive(options: Options, config: &config::Config, file: &Path) -> Result
 }
 
 /// This program again: the very same file, whatever stands in its place by then.
-fn forecaster(file: &Path) -> Forecaster {
-    let arguments = ["forecast-store".into(), "--config".into(), file.into()];
-    Forecaster { program: "/proc/self/exe".into(), arguments: arguments.into() }
+fn forecaster(file: &Path, starts: Starts) -> Forecaster {
+    let mut arguments = vec!["forecast-store".into(), "--config".into(), file.into()];
+    if starts != Starts::On {
+        arguments.push("--no-starts".into());
+    }
+    Forecaster { program: "/proc/self/exe".into(), arguments }
 }
 
 /// The first of the directories that systemd made for the unit.
-fn state_directory() -> Option<PathBuf> {
+pub(super) fn state_directory() -> Option<PathBuf> {
     let value = std::env::var_os("STATE_DIRECTORY")?.into_string().ok()?;
     value.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forecaster_of_a_shadow_is_told_that_it_is_one() {
+        let said = |starts| {
+            let arguments = forecaster(Path::new("refit.toml"), starts).arguments;
+            arguments.iter().any(|argument| argument == "--no-starts")
+        };
+        assert_eq!((said(Starts::Off), said(Starts::On)), (true, false));
+    }
 }

@@ -54,6 +54,8 @@ pub(super) type Made = Result<Arc<str>, String>;
 #[derive(Debug, Deserialize)]
 struct Told {
     at: Wall,
+    #[serde(default)]
+    cut_off: u64,
     campaigns: Vec<ToldCampaign>,
 }
 
@@ -179,8 +181,10 @@ impl Forecasts {
 
 impl Told {
     fn inputs(self) -> Vec<Input> {
-        let at = self.at;
-        let open = self.campaigns.into_iter().filter(|campaign| !campaign.state.is_over());
+        let Told { at, cut_off, campaigns } = self;
+        // Of one that was given up nobody knows whether it meets its deadline.
+        let is_known = |campaign: &ToldCampaign| cut_off == 0 || campaign.completes.p90.is_some();
+        let open = campaigns.into_iter().filter(|it| !it.state.is_over() && is_known(it));
         let inputs =
             open.map(|ToldCampaign { name, completes: Completes { p50, p90 }, .. }| {
                 Input::Forecast(Forecast { campaign: name, at, p50, p90 })
@@ -244,6 +248,15 @@ mod tests {
         forecasts.asked(asker, Steady(MADE_EVERY.0 - 1));
         assert!(answer.await.unwrap().is_some(), "at once");
         assert!(!forecasts.is_under_way);
+    }
+
+    #[test]
+    fn one_that_was_given_up_says_nothing_of_a_deadline() {
+        let inputs = |text: &str| serde_json::from_str::<Told>(text).unwrap().inputs().len();
+        assert_eq!(inputs(MADE), 1);
+        assert_eq!(inputs(&MADE.replace("\"seeds\":1", "\"cut_off\":1")), 0);
+        let known = MADE.replace("\"seeds\":1", "\"cut_off\":1");
+        assert_eq!(inputs(&known.replace("\"p90\":null", "\"p90\":9")), 1);
     }
 
     #[tokio::test]

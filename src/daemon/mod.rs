@@ -43,13 +43,12 @@ use crate::store::{CommitError, SettingsRecord, Store, StoreError};
 
 pub use crate::model::policy::Starts;
 pub use forecasts::{ForecastText, Forecaster};
-pub use freeze_file::FREEZE_FILE;
+pub use freeze_file::{FREEZE_FILE, FreezePlaces};
 pub use handle::Handle;
 
 use checked::CheckedEngine;
 use committer::Committer;
 use forecasts::Forecasts;
-use freeze_file::FreezePlaces;
 use handle::{Beat, Health, Phase};
 use housekeeping::{Chore, Clockwork, Verification};
 use sender::{LastCheck, Sender};

@@ -70,6 +70,40 @@ async fn what_a_plan_exports_is_rehearsed_as_that_plan() {
     assert_eq!(unknown.exit, 2, "{}", unknown.stderr);
 }
 
+/// What stops the daemon as a whole is told as what has to happen first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forecast_of_a_shadow_and_of_a_frozen_daemon_says_what_it_takes() {
+    // Polled each second, an hour would take long to play.
+    let campaign = "expected_duration = \"1m\"\n";
+    let site = Site::new(Wishes { campaign, ..Wishes::default() }).await;
+    let mut daemon = site.run_with(|command| command.arg("--no-starts")).await;
+    daemon.says("planned 3 targets").await;
+    daemon.stop().await;
+    let file = site.path("FREEZE");
+    fs::write(&file, "").unwrap();
+    // Whatever it forecasts by itself, it finds both.
+    let daemon = site.run_with(|command| command.arg("--no-starts")).await;
+    let needs = |forecast: &Value| -> Vec<String> {
+        assert!(forecast["campaigns"][0]["completes"]["p50"].is_string(), "{forecast}");
+        let provided = forecast["campaigns"][0]["provided"].as_array().unwrap().iter();
+        provided.map(|proviso| proviso["if"].as_str().unwrap().to_owned()).collect()
+    };
+    let forecast = json(&site, &["forecast"]).await;
+    assert_eq!(needs(&forecast), ["freeze_file_removed", "daemon_starts"], "{forecast}");
+    let human = refit(&site, &["forecast"]).await;
+    let without = "the daemon runs with --no-starts: if it runs without from now on";
+    assert!(human.stdout.contains(without), "{}", human.stdout);
+    let here = json(&site, &["forecast", "--takes", "5s"]).await;
+    let notes = here["notes"].to_string();
+    assert!(notes.contains("the daemon starts nothing now (shadow mode"), "{here}");
+
+    daemon.stop().await;
+    let forecast = json(&site, &["forecast"]).await;
+    assert_eq!(needs(&forecast), ["freeze_file_removed"], "{forecast}");
+    fs::remove_file(&file).unwrap();
+    assert!(needs(&json(&site, &["forecast"]).await).is_empty());
+}
+
 fn completes(forecast: &Value) -> String {
     forecast["campaigns"][0]["completes"]["p50"].as_str().unwrap().to_owned()
 }

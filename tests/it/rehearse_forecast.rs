@@ -7,7 +7,7 @@ use refit::engine::{Command, Fact, TargetState};
 use refit::model::duration::{DurationClass, Parts, SAMPLES_ENOUGH, Samples};
 use refit::model::{CacheMode, Millis, TargetId, Wall};
 use refit::rehearse::forecast::{
-    Ask, CampaignForecast, Forecast, Proviso, TargetForecast, forecast,
+    Ask, CampaignForecast, Forecast, Proviso, Reason, TargetForecast, forecast,
 };
 use refit::rehearse::rehearsal::{Crashes, Rehearsal, Report};
 use refit::rehearse::scenario::Scenario;
@@ -217,6 +217,50 @@ fn what_is_held_never_ends_and_says_why() {
     assert_eq!((campaign.never, campaign.completes.p50), (1, None), "{campaign:?}");
     let held = campaign.targets.iter().find(|it| it.instance == target.instance).unwrap();
     assert!(held.never.as_deref().is_some_and(|why| why == "held by operator"), "{held:?}");
+    let reason = Reason { why: "held by operator".into(), targets: 1, first: held.name.clone() };
+    assert_eq!(campaign.reasons, [reason]);
     let text = serde_json::to_string(&forecast).unwrap();
     assert_eq!(serde_json::from_str::<Forecast>(&text).unwrap(), forecast);
+}
+
+#[test]
+fn a_run_that_was_cut_short_is_told_apart_from_one_in_which_nothing_goes_on() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(10));
+    let why = |forecast: &Forecast| {
+        let pending =
+            |it: &&TargetForecast| it.state == TargetState::Pending && it.ends.p50.is_none();
+        only(forecast).targets.iter().find(pending).and_then(|it| it.never.clone()).unwrap()
+    };
+    let forecast = told(&host, &Ask { steps: 5, ..ask(2) });
+    assert_eq!(forecast.cut_off, 2, "{forecast:?}");
+    let note = "2 of 2 seeds were given up after 5 steps";
+    assert!(forecast.notes.iter().any(|it| it.starts_with(note)), "{:?}", forecast.notes);
+    assert!(why(&forecast).starts_with("given up at 2026-03-0"), "{}", why(&forecast));
+    let forecast = told(&host, &Ask { lasts: Millis::from_hours(2), ..ask(2) });
+    assert_eq!(forecast.cut_off, 0, "{forecast:?}");
+    assert!(why(&forecast).starts_with("not over by 2026-03-0"), "{}", why(&forecast));
+    assert!(why(&forecast).contains("; outside_window"), "{}", why(&forecast));
+}
+
+#[test]
+fn a_larger_fleet_is_played_less_often_and_a_forecast_says_so() {
+    let story = story();
+    let mut host = host(&story);
+    run(&mut host, story.begin + Millis::from_mins(1));
+    let rows = host.store().rows();
+    let seeds = |times: usize| {
+        let mut rows = rows.clone();
+        rows.targets = std::iter::repeat_n(rows.targets, times).flatten().collect();
+        Ask::usual(&rows).seeds
+    };
+    let open = rows.targets.len();
+    assert_eq!(open, 12, "{:?}", rows.targets);
+    assert_eq!([seeds(1), seeds(2_000 / open), seeds(100_000 / open)], [20, 10, 1]);
+    let says =
+        |seeds, note: &str| told(&host, &ask(seeds)).notes.iter().any(|told| told.contains(note));
+    assert!(says(1, "p50 and p90 are that one run"));
+    assert!(says(9, "of 9 seeds the p90 is the last"));
+    assert!(!says(10, "p90"));
 }

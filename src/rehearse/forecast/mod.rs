@@ -6,21 +6,27 @@
 //! wrong. What no machine lifts is told as a proviso, never simulated away.
 
 mod proviso;
+mod told;
 mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 pub use proviso::Proviso;
+pub use told::{CampaignForecast, Forecast, Reason, TargetForecast};
 
-use super::rehearsal::{Stage, Tally, Times, Until};
+use super::rehearsal::{RunEnd, Stage, Tally, Times, Until};
 use super::{Act, Durations, Host, Mischief, Setup, Spread, learned};
+use crate::engine::TargetState;
 use crate::engine::rows::{CampaignRow, Rows, TargetRow};
-use crate::engine::{CampaignState, TargetState};
 use crate::model::{CampaignName, InstanceId, Millis, ProjectName, Settings, TargetId, Wall};
 use world::Beginning;
+
+/// Targets that are played through, over all seeds: some seconds of a processor.
+const PLAYED: usize = 20_000;
+
+/// Of fewer seeds the ninth of ten is the last of all.
+const SEEDS_ENOUGH: u64 = 10;
 
 /// How far and how often it is looked ahead.
 #[derive(Debug, Clone)]
@@ -35,62 +41,38 @@ pub struct Ask {
     pub durations: Durations,
     /// Only this campaign has to be over.
     pub campaign: Option<CampaignName>,
+    /// What every campaign needs of whoever asks, beside what the rows tell.
+    pub provided: Vec<Proviso>,
 }
 
 impl Default for Ask {
     fn default() -> Ask {
         Ask {
             seeds: 20,
-            steps: 5_000_000,
+            // Many times what any fleet needs.
+            steps: 20_000_000,
             lasts: Millis::from_hours(400 * 24),
             durations: Durations::default(),
             campaign: None,
+            provided: Vec::new(),
         }
     }
 }
 
-/// What comes, as far as it can be told.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forecast {
-    pub at: Wall,
-    pub seeds: u64,
-    pub campaigns: Vec<CampaignForecast>,
-    /// What had to be assumed, one sentence each.
-    pub notes: Vec<String>,
-    /// Rules that were broken: a bug.
-    pub broken: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CampaignForecast {
-    pub name: CampaignName,
-    pub state: CampaignState,
-    /// All of it holds only if these do.
-    pub provided: Vec<Proviso>,
-    pub completes: Spread<Wall>,
-    /// Targets that are not over.
-    pub unfinished: u32,
-    /// Of these, those that are not over in most seeds.
-    pub never: u32,
-    /// Those that are not over, in the order in which they are expected to start.
-    pub targets: Vec<TargetForecast>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetForecast {
-    pub project: ProjectName,
-    pub instance: InstanceId,
-    pub name: Arc<str>,
-    pub state: TargetState,
-    /// In the past of what is in flight.
-    pub starts: Spread<Wall>,
-    pub ends: Spread<Wall>,
-    /// Why it is not over in most seeds.
-    pub never: Option<String>,
+impl Ask {
+    /// The usual one of these rows. A thousand open targets are played through twenty times, two
+    /// thousand ten times, and twenty thousand or more once.
+    pub fn usual(rows: &Rows) -> Ask {
+        let usual = Ask::default();
+        let open = rows.targets.iter().filter(|row| !row.state.is_terminal()).count();
+        let seeds = (PLAYED / open.max(1)).max(1) as u64;
+        Ask { seeds: seeds.min(usual.seeds), ..usual }
+    }
 }
 
 /// What one seed led to.
 struct Told {
+    end: RunEnd,
     over: BTreeMap<CampaignName, Wall>,
     times: BTreeMap<TargetId, Times>,
     /// Why those that are left are.
@@ -109,22 +91,19 @@ pub fn forecast(rows: &Rows, settings: &Settings, now: Wall, ask: &Ask) -> Forec
     let provided: BTreeMap<&CampaignName, Vec<Proviso>> = rows
         .campaigns
         .iter()
-        .map(|row| (&row.name, proviso::provisos(&rows, settings, row)))
+        .map(|row| (&row.name, proviso::provisos(&rows, settings, row, &ask.provided)))
         .collect();
     let play = Play { rows: &rows, settings, now, ask, beginning: &beginning, provided: &provided };
     let told: Vec<Told> = (1..=ask.seeds).map(|seed| play.seed(seed)).collect();
-    let mut notes = beginning.fleet.notes.clone();
-    let uncertain = rows.targets.iter().filter(|row| row.state == TargetState::Uncertain).count();
-    if uncertain > 0 {
-        notes.push(format!("of {uncertain} uncertain attempts each is taken to have been applied"));
-    }
+    let cut_off = told.iter().filter(|seed| seed.end == RunEnd::TooManySteps).count() as u64;
     let asked = |row: &&CampaignRow| ask.campaign.as_ref().is_none_or(|name| row.name == *name);
     let campaigns = rows.campaigns.iter().filter(asked);
     Forecast {
         at: now,
         seeds: ask.seeds,
+        cut_off,
         campaigns: campaigns.map(|row| play.campaign(row, &told)).collect(),
-        notes,
+        notes: play.notes(cut_off),
         broken: told.iter().flat_map(|seed| seed.broken.clone()).collect(),
     }
 }
@@ -159,15 +138,40 @@ impl Play<'_> {
         };
         // What stands still at first is given its orders before it is looked at.
         stage.play(&mut host, self.now, Until::Instant);
-        stage.play(&mut host, self.now + self.ask.lasts, Until::NothingGoesOn);
+        let end = stage.play(&mut host, self.now + self.ask.lasts, Until::NothingGoesOn);
         let counted = stage.tally.finish();
         let over = counted.campaigns.into_iter().filter_map(|(name, it)| Some((name, it.over_at?)));
         Told {
+            end,
             over: over.collect(),
             times: counted.times,
-            left: left(&host),
+            left: left(&host, end),
             broken: super::scenario::complaints(&host),
         }
+    }
+
+    /// What had to be assumed, and how much the numbers are worth.
+    fn notes(&self, cut_off: u64) -> Vec<String> {
+        let (mut notes, Ask { seeds, steps, .. }) = (self.beginning.fleet.notes.clone(), self.ask);
+        let uncertain = |row: &&TargetRow| row.state == TargetState::Uncertain;
+        let uncertain = self.rows.targets.iter().filter(uncertain).count();
+        if uncertain > 0 {
+            notes.push(format!(
+                "of {uncertain} uncertain attempts each is taken to have been applied"
+            ));
+        }
+        if *seeds == 1 {
+            notes.push("so large a fleet is played once: p50 and p90 are that one run".to_owned());
+        } else if *seeds < SEEDS_ENOUGH {
+            notes.push(format!("of {seeds} seeds the p90 is the last"));
+        }
+        if cut_off > 0 {
+            notes.push(format!(
+                "{cut_off} of {seeds} seeds were given up after {steps} steps: what they had left \
+                 counts as never"
+            ));
+        }
+        notes
     }
 
     fn campaign(&self, row: &CampaignRow, told: &[Told]) -> CampaignForecast {
@@ -202,6 +206,7 @@ impl Play<'_> {
             },
             unfinished: targets.len() as u32,
             never: targets.iter().filter(|it| it.ends.p50.is_none()).count() as u32,
+            reasons: told::reasons(&targets),
             targets,
         }
     }
@@ -228,18 +233,24 @@ impl Play<'_> {
     }
 }
 
-/// Why each target that is left is.
-fn left(host: &Host) -> BTreeMap<TargetId, String> {
+/// Why each target that is left is, in a run that ended so.
+fn left(host: &Host, end: RunEnd) -> BTreeMap<TargetId, String> {
     let Some((engine, now)) = host.engine().zip(host.steady()) else { return BTreeMap::new() };
     let open = host.store().targets().filter(|row| !row.state.is_terminal());
+    let by = host.now().rfc3339();
+    let cut_off = match end {
+        RunEnd::Over | RunEnd::Stalled => String::new(),
+        RunEnd::TimeOver => format!("not over by {by}; "),
+        RunEnd::TooManySteps => format!("given up at {by}, after too many steps; "),
+    };
     let why = |row: &TargetRow| match (&row.held_by, &row.needs_operator) {
         // Outside a window these would not be told of.
         (Some(by), _) => format!("held by {by}"),
         (_, Some(why)) => format!("needs an operator: {why}"),
         _ => match engine.hold(&row.id, now) {
-            Some(hold) if hold.detail.is_empty() => hold.kind.word().to_owned(),
-            Some(hold) => format!("{}: {}", hold.kind.word(), hold.detail),
-            None => row.state.to_string(),
+            Some(hold) if hold.detail.is_empty() => format!("{cut_off}{}", hold.kind.word()),
+            Some(hold) => format!("{cut_off}{}: {}", hold.kind.word(), hold.detail),
+            None => format!("{cut_off}{}", row.state),
         },
     };
     open.map(|row| (row.id.clone(), why(row))).collect()

@@ -16,6 +16,10 @@ use crate::model::{CampaignName, CredentialName, ProjectName, Settings};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "if", rename_all = "snake_case")]
 pub enum Proviso {
+    /// The file `FREEZE` is removed.
+    FreezeFileRemoved { file: Arc<str> },
+    /// The daemon runs without `--no-starts`.
+    DaemonStarts,
     /// A paused campaign is resumed, and its failures are acknowledged.
     CampaignResumed { causes: Vec<Arc<str>> },
     /// The plan is approved.
@@ -33,6 +37,12 @@ pub enum Proviso {
 impl fmt::Display for Proviso {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Proviso::FreezeFileRemoved { file } => {
+                write!(f, "the file {file} freezes everything: if it is removed now")
+            }
+            Proviso::DaemonStarts => {
+                f.write_str("the daemon runs with --no-starts: if it runs without from now on")
+            }
             Proviso::CampaignResumed { causes } => {
                 write!(f, "paused ({}): if it is resumed now", causes.join(", "))
             }
@@ -51,10 +61,16 @@ impl fmt::Display for Proviso {
     }
 }
 
-/// What a campaign needs from people; in the order in which it is done.
-pub(super) fn provisos(rows: &Rows, settings: &Settings, row: &CampaignRow) -> Vec<Proviso> {
+/// What a campaign needs from people; in the order in which it is done. `besides` is what each one
+/// needs.
+pub(super) fn provisos(
+    rows: &Rows,
+    settings: &Settings,
+    row: &CampaignRow,
+    besides: &[Proviso],
+) -> Vec<Proviso> {
     let Some(policy) = settings.campaigns.get(&row.name) else { return Vec::new() };
-    let mut provisos = Vec::new();
+    let mut provisos = besides.to_vec();
     let covers = |scope: &Scope| match scope {
         Scope::All => true,
         Scope::Project(project) => policy.projects.contains(project),
@@ -94,7 +110,7 @@ pub(super) fn provisos(rows: &Rows, settings: &Settings, row: &CampaignRow) -> V
 }
 
 impl Proviso {
-    /// What an operator would order; `None` of what the file decides.
+    /// What an operator would order; `None` of what only a file or a new start decides.
     pub(super) fn order(&self, row: &CampaignRow) -> Option<Order> {
         let campaign = || -> CampaignName { row.name.clone() };
         let command = match self {
@@ -111,7 +127,9 @@ impl Proviso {
                 Command::Resume { scope: ResumeScope::Credential(credential.clone()) }
             }
             Proviso::Unfrozen { scope } => Command::Unfreeze { scope: scope.clone() },
-            Proviso::StartsOn { .. } => return None,
+            Proviso::FreezeFileRemoved { .. }
+            | Proviso::DaemonStarts
+            | Proviso::StartsOn { .. } => return None,
         };
         Some(Order { actor: "forecast".into(), reason: None, command })
     }
