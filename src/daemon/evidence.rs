@@ -108,7 +108,7 @@ fn asked(call: &ReadCall) -> (&'static str, Option<&InstanceId>) {
 
 fn shown(answer: &ReadAnswer) -> Value {
     match answer {
-        ReadAnswer::InventoryPage { rows, total, .. } => json!({ "rows": rows, "total": total }),
+        ReadAnswer::InventoryPage(page) => json!({ "rows": page.rows, "total": page.total }),
         ReadAnswer::Instance(instance) => json!({
             "status": instance.status,
             "service_upgrade": instance.service_upgrade,

@@ -51,6 +51,7 @@ impl Engine {
             campaigns: campaigns as u32,
             projects: projects as u32,
         });
+        self.forget_listed();
         self.calendar_changed();
         self.requeue_all();
         self.gate_changed();

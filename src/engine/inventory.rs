@@ -8,13 +8,14 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use crate::model::call::PAGE_ROWS;
 use crate::model::policy::Membership;
-use crate::model::{AnswerNote, CacheMode, Instance, Millis, draw};
+use crate::model::{AnswerNote, CacheMode, Instance, InventoryPage, Listed, Millis, draw};
 
 use super::Engine;
 use super::event::Fact;
@@ -100,40 +101,37 @@ impl Engine {
         }
     }
 
-    pub(super) fn sweep_page(
-        &mut self,
-        ix: ProjectIx,
-        instances: Vec<Instance>,
-        rows: usize,
-        total: Option<usize>,
-    ) {
+    pub(super) fn sweep_page(&mut self, ix: ProjectIx, page: &InventoryPage) {
         self.projects[ix.at()].sweep_refusals = 0;
         self.projects[ix.at()].sweep_refused = None;
         let takes_in = self.campaigns.iter().any(|campaign| campaign.state.is_none())
             || !self.live_campaigns(ix).is_empty();
-        for instance in instances {
-            let known = self.find_instance(ix, &instance.id);
+        let Some(offset) = self.projects[ix.at()].sweep.as_ref().map(|sweep| sweep.offset) else {
+            return;
+        };
+        for (at, row) in page.instances.iter().enumerate() {
+            let known = self.find_listed(ix, offset + at, row);
             let is_first = match known {
-                Some(known) => self.instance_seen(known, &instance),
-                None if self.is_selected(ix, &instance) => true,
+                Some(known) => self.instance_seen(known, row),
+                None if self.is_selected(ix, row) => true,
                 None => continue,
             };
             let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
             if takes_in || known.is_none() {
                 // A list that ends then frees no ids of its own.
                 let own_id = known.map(|known| self.instances[known.at()].id.clone());
-                let id = own_id.unwrap_or_else(|| instance.id.clone());
-                sweep.taken_in.insert(id, takes_in.then(|| Arc::new(instance)));
+                let id = own_id.unwrap_or_else(|| row.id.clone());
+                sweep.taken_in.insert(id, takes_in.then(|| row.instance().clone()));
             } else if is_first {
                 sweep.counted += 1;
             }
         }
         let Some(sweep) = &mut self.projects[ix.at()].sweep else { return };
-        sweep.offset += rows;
+        sweep.offset += page.rows;
         sweep.pages += 1;
-        let (shown, pages) = (sweep.offset, sweep.pages);
-        let is_full = total.map_or(rows < PAGE_ROWS, |total| shown >= total);
-        if !is_full && rows > 0 && pages < SWEEP_PAGES_MAX {
+        let (shown, pages, total) = (sweep.offset, sweep.pages, page.total);
+        let is_full = total.map_or(page.rows < PAGE_ROWS, |total| shown >= total);
+        if !is_full && page.rows > 0 && pages < SWEEP_PAGES_MAX {
             return self.want(ix, Purpose::Sweep);
         }
         self.projects[ix.at()].list_rows = Some(total.unwrap_or(shown));
@@ -220,14 +218,40 @@ impl Engine {
         }
     }
 
+    /// The instance of a row: where the list showed it last, if it shows the same there again.
+    fn find_listed(&mut self, ix: ProjectIx, at: usize, row: &Listed) -> Option<InstanceIx> {
+        let last = self.projects[ix.at()].list_order.get(at).copied();
+        if let Some(last) = last.filter(|last| self.instances[last.at()].has_listed(row)) {
+            return Some(last);
+        }
+        let known = self.find_instance(ix, &row.id)?;
+        let order = &mut self.projects[ix.at()].list_order;
+        if order.len() <= at {
+            // Any place will do for rows of nobody's: their digests do not fit.
+            order.resize(at + 1, known);
+        }
+        order[at] = known;
+        Some(known)
+    }
+
+    /// Each instance's row counts as new when the list next shows it.
+    pub(super) fn forget_listed(&mut self) {
+        self.instances.iter_mut().for_each(|known| known.listed = None);
+    }
+
     /// Whether it is the first row of this sweep that shows the instance.
-    fn instance_seen(&mut self, known: InstanceIx, instance: &Instance) -> bool {
+    fn instance_seen(&mut self, known: InstanceIx, row: &Listed) -> bool {
         let entry = &mut self.instances[known.at()];
         let project = entry.project;
         let sweep = self.projects[project.at()].detail.sweeps + 1;
         let begun = self.projects[project.at()].sweeps_begun;
         let is_first = std::mem::replace(&mut entry.seen_in_begun, begun) != begun;
         entry.seen_in_sweep = sweep;
+        if entry.has_listed(row) {
+            return is_first;
+        }
+        entry.listed = NonZeroU64::new(row.digest());
+        let instance: &Instance = row;
         let facts = Facts::of(instance).hash();
         if entry.facts != facts {
             entry.facts = facts;

@@ -46,6 +46,8 @@ impl Engine {
         let after = target.tally();
         if before.state != after.state {
             target.read_failures = 0;
+            // The list may have shown what it was to be skipped for.
+            self.instances[target.instance.at()].listed = None;
         }
         if before.state != after.state || before.preparing != after.preparing {
             target.epoch = target.epoch.wrapping_add(1);

@@ -270,6 +270,7 @@ impl Engine {
             seen_in_begun: 0,
             seen_in_sweep: self.projects[project.at()].detail.sweeps,
             facts: Facts::of_row(row).hash(),
+            listed: None,
         });
         self.instance_index.insert(&self.instances, ix);
         ix
@@ -307,7 +308,9 @@ impl Engine {
             verdict_read,
             versions_own: false,
         });
-        self.instances[instance.at()].targets.push(ix);
+        let known = &mut self.instances[instance.at()];
+        known.targets.push(ix);
+        known.listed = None;
         self.campaigns[campaign.at()].targets.push(ix);
         self.count_new(ix);
         self.requeue(ix);

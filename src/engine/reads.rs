@@ -211,24 +211,21 @@ impl Engine {
         sent_at: Steady,
     ) {
         match (purpose, answer) {
-            (Purpose::Sweep, ReadAnswer::InventoryPage { instances, rows, total }) => {
-                self.sweep_page(project, instances, rows, total);
+            (Purpose::Sweep, ReadAnswer::InventoryPage(page)) => self.sweep_page(project, &page),
+            (Purpose::WatchSweep, ReadAnswer::InventoryPage(page)) => {
+                self.watch_list_page(project, &page);
             }
-            (Purpose::WatchSweep, ReadAnswer::InventoryPage { instances, rows, total }) => {
-                self.watch_list_page(project, instances, rows, total);
+            (Purpose::SettleSweep { offset }, ReadAnswer::InventoryPage(page)) => {
+                self.settle_page(project, offset, &page);
             }
-            (
-                Purpose::SettleSweep { offset },
-                ReadAnswer::InventoryPage { instances, rows, .. },
-            ) => self.settle_page(project, offset, &instances, rows),
             (Purpose::WatchSweep, ReadAnswer::Tasks { tasks, rows }) => {
                 self.watch_centre_page(project, tasks, rows);
             }
             (Purpose::ProbeCentre, ReadAnswer::Tasks { tasks, .. }) => {
                 self.probed_centre(project, &tasks);
             }
-            (Purpose::ProbeList, ReadAnswer::InventoryPage { instances, .. }) => {
-                self.probed_list(project, &instances);
+            (Purpose::ProbeList, ReadAnswer::InventoryPage(page)) => {
+                self.probed_list(project, &page);
             }
             (
                 Purpose::Versions(target) | Purpose::VersionsAgain(target),

@@ -186,6 +186,7 @@ impl Engine {
             is_swept_by_us: false,
             watch: WatchState::default(),
             list_rows: None,
+            list_order: Vec::new(),
             settling: BTreeSet::new(),
             wakes_at: None,
             turn: 0,

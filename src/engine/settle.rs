@@ -6,7 +6,7 @@
 //! first look where the row leaves any doubt, or where reading one by one is cheaper.
 
 use crate::model::call::PAGE_ROWS;
-use crate::model::{Instance, InstanceStatus, Millis};
+use crate::model::{Instance, InstanceStatus, InventoryPage, Millis};
 
 use super::Engine;
 use super::index::{ProjectIx, TargetIx};
@@ -61,14 +61,8 @@ impl Engine {
         false
     }
 
-    pub(super) fn settle_page(
-        &mut self,
-        project: ProjectIx,
-        offset: usize,
-        instances: &[Instance],
-        rows: usize,
-    ) {
-        for instance in instances {
+    pub(super) fn settle_page(&mut self, project: ProjectIx, offset: usize, page: &InventoryPage) {
+        for instance in &page.instances {
             if is_running(instance)
                 && let Some(ix) = self.settling_target(project, instance)
             {
@@ -78,8 +72,8 @@ impl Engine {
                 self.wake_target(ix, at);
             }
         }
-        if rows >= PAGE_ROWS && !self.projects[project.at()].settling.is_empty() {
-            return self.want(project, Purpose::SettleSweep { offset: offset + rows });
+        if page.rows >= PAGE_ROWS && !self.projects[project.at()].settling.is_empty() {
+            return self.want(project, Purpose::SettleSweep { offset: offset + page.rows });
         }
         self.look_at_each(project);
     }

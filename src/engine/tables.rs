@@ -2,12 +2,13 @@
 //! memory. Rows hold what is kept; beside them stands what a restart derives again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::model::calendar::{Calendar, Interval};
 use crate::model::{
-    CacheMode, CampaignName, CredentialName, IdMap, Instance, InstanceId, Millis, ProjectName,
-    Steady, Task, TaskId, Versions, Wall,
+    CacheMode, CampaignName, CredentialName, IdMap, Instance, InstanceId, Listed, Millis,
+    ProjectName, Steady, Task, TaskId, Versions, Wall,
 };
 
 use super::fit::Outlook;
@@ -130,6 +131,16 @@ pub(super) struct KnownInstance {
     pub(super) seen_in_sweep: u64,
     /// Hash of the facts in its row: a change writes the row again.
     pub(super) facts: u64,
+    /// Digest of the listed row that was gone through last, while going through it again would
+    /// lead to nothing.
+    pub(super) listed: Option<NonZeroU64>,
+}
+
+impl KnownInstance {
+    /// Going through the row again would lead to nothing.
+    pub(super) fn has_listed(&self, row: &Listed) -> bool {
+        self.listed.is_some_and(|digest| digest.get() == row.digest())
+    }
 }
 
 #[derive(Debug)]
@@ -246,6 +257,8 @@ pub(super) struct Project {
     pub(super) watch: WatchState,
     /// Rows of the whole list at the last full sweep of this process.
     pub(super) list_rows: Option<usize>,
+    /// Which instance each row of the list last was: where to look first for the one it shows.
+    pub(super) list_order: Vec<InstanceIx>,
     /// Succeeded and moved: they wait for a sweep of the list to begin settling.
     pub(super) settling: BTreeSet<TargetIx>,
     /// The next instant at which it is looked at anyway.
@@ -304,7 +317,7 @@ pub(super) struct WatchSweep {
     pub(super) offset: usize,
     pub(super) since: Wall,
     pub(super) tasks: BTreeMap<TaskId, Task>,
-    pub(super) instances: BTreeMap<InstanceId, Instance>,
+    pub(super) instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// Targets that were running when the sweep began: only these can be missed.
     pub(super) begun_at: Wall,
 }

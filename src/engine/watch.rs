@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::call::PAGE_ROWS;
-use crate::model::{Instance, Millis, ReadCall, Steady, Task, TaskId, TaskStatus, draw};
+use crate::model::{InventoryPage, Millis, ReadCall, Steady, Task, TaskId, TaskStatus, draw};
 
 use super::Engine;
 use super::event::{Fact, LearnedDuration};
@@ -277,9 +277,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn probed_list(&mut self, ix: ProjectIx, instances: &[Instance]) {
+    pub(super) fn probed_list(&mut self, ix: ProjectIx, page: &InventoryPage) {
         let Some(probe) = &self.projects[ix.at()].watch.probe else { return };
-        let shown = instances.iter().any(|instance| {
+        let shown = page.instances.iter().any(|instance| {
             instance.id == probe.instance && instance.service_task_id.as_ref() == Some(&probe.task)
         });
         if shown {
@@ -372,17 +372,12 @@ impl Engine {
         });
     }
 
-    pub(super) fn watch_list_page(
-        &mut self,
-        ix: ProjectIx,
-        instances: Vec<Instance>,
-        rows: usize,
-        total: Option<usize>,
-    ) {
+    pub(super) fn watch_list_page(&mut self, ix: ProjectIx, page: &InventoryPage) {
         let Some(sweep) = &mut self.projects[ix.at()].watch.sweep else { return };
-        sweep.offset += rows;
-        let more = rows >= PAGE_ROWS && total.is_none_or(|total| sweep.offset < total);
-        sweep.instances.extend(instances.into_iter().map(|row| (row.id.clone(), row)));
+        sweep.offset += page.rows;
+        let more = page.rows >= PAGE_ROWS && page.total.is_none_or(|total| sweep.offset < total);
+        let rows = page.instances.iter().map(|row| (row.id.clone(), row.instance().clone()));
+        sweep.instances.extend(rows);
         if more {
             return self.want(ix, Purpose::WatchSweep);
         }

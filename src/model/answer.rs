@@ -4,8 +4,11 @@
 //! The cloud client builds these from HTTP; the engine never sees a status line. The HTTP status
 //! decides before the error code does.
 
+use std::hash::BuildHasher;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::id::TaskId;
@@ -88,12 +91,8 @@ pub enum SubmitAnswer {
 /// The content of a successful read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadAnswer {
-    /// One page of the instance list. `total` is `instance_num`, where it was sent.
-    InventoryPage {
-        instances: Vec<Instance>,
-        rows: usize,
-        total: Option<usize>,
-    },
+    /// One page of the instance list, shared: it is a thousand rows.
+    InventoryPage(Arc<InventoryPage>),
     Instance(Instance),
     Versions(Versions),
     /// One page of tasks, of an instance or of the task centre. `rows` counts what the page held
@@ -102,6 +101,56 @@ pub enum ReadAnswer {
         tasks: Vec<Task>,
         rows: usize,
     },
+}
+
+impl ReadAnswer {
+    /// One page of the instance list.
+    pub fn page(instances: Vec<Instance>, rows: usize, total: Option<usize>) -> ReadAnswer {
+        let instances = instances.into_iter().map(Listed::new).collect();
+        ReadAnswer::InventoryPage(Arc::new(InventoryPage { instances, rows, total }))
+    }
+}
+
+/// One page of the instance list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryPage {
+    pub instances: Vec<Listed>,
+    /// What the page held before rows without a usable id were dropped.
+    pub rows: usize,
+    /// `instance_num`, where it was sent.
+    pub total: Option<usize>,
+}
+
+/// A row of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    instance: Arc<Instance>,
+    digest: u64,
+}
+
+impl Listed {
+    pub fn new(instance: Instance) -> Listed {
+        let digest = FixedState::default().hash_one(&instance);
+        Listed { instance: Arc::new(instance), digest }
+    }
+
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// Of everything that the row says, its id with it: the same row, the same digest. One of 64
+    /// bits, for two readings of one fleet's list; no proof against somebody who means harm.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+}
+
+impl Deref for Listed {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        &self.instance
+    }
 }
 
 /// Why a read brought nothing.

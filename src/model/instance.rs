@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{InstanceId, TaskId};
 
 /// One row of the list, or the answer to "show instance" (API facts, sections 3.1 and 3.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instance {
     pub id: InstanceId,
     pub name: Arc<str>,
@@ -29,7 +29,7 @@ pub struct Instance {
 }
 
 /// The instance's status word (API facts, section 4.1). Every word that is not listed means busy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceStatus {
     Running,
@@ -64,7 +64,7 @@ impl InstanceStatus {
 }
 
 /// The field `task` of "show instance", the best busy signal known (API facts, section 3.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CurrentTask {
     /// The list does not carry the field.
@@ -100,7 +100,7 @@ impl CacheMode {
 }
 
 /// Minor upgrades exist for the basic edition only (API facts, section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edition {
     Basic,

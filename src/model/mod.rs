@@ -20,7 +20,10 @@ pub mod text;
 pub mod time;
 pub mod version;
 
-pub use answer::{AnswerNote, LearnedLimit, LimitScope, ReadAnswer, ReadFailure, SubmitAnswer};
+pub use answer::{
+    AnswerNote, InventoryPage, LearnedLimit, LimitScope, Listed, ReadAnswer, ReadFailure,
+    SubmitAnswer,
+};
 pub use call::ReadCall;
 pub use duration::{DurationClass, Parts, Samples};
 pub use id::{

@@ -139,10 +139,11 @@ impl Fleet {
 async fn walk_through(secrets: Secrets, knobs: &[&str]) {
     let fleet = Fleet::start(secrets, knobs, FaultProfile::calm()).await;
     let page = fleet.read(ReadCall::InventoryPage { offset: 0 }).await;
-    let Ok(ReadAnswer::InventoryPage { instances, rows, total }) = page else {
+    let Ok(ReadAnswer::InventoryPage(page)) = page else {
         panic!("{knobs:?}: {page:?}");
     };
-    assert_eq!((instances.len(), rows, total), (1, 1, Some(1)), "{knobs:?}");
+    let instances = &page.instances;
+    assert_eq!((instances.len(), page.rows, page.total), (1, 1, Some(1)), "{knobs:?}");
     assert_eq!((&*instances[0].name, &instances[0].id), ("fleet", &fleet.instance));
     let Ok(ReadAnswer::Instance(instance)) = fleet.read(fleet.show()).await else {
         panic!("{knobs:?}: no instance");

@@ -129,8 +129,8 @@ impl Hand {
                 let names = if *offset == 0 { &self.shown.names[..] } else { &[] };
                 let instances: Vec<Instance> =
                     names.iter().map(|name| self.instance(name)).collect();
-                let total = Some(self.shown.names.len());
-                ReadAnswer::InventoryPage { rows: instances.len(), instances, total }
+                let rows = instances.len();
+                ReadAnswer::page(instances, rows, Some(self.shown.names.len()))
             }
             ReadCall::Instance { instance } => {
                 ReadAnswer::Instance(self.instance(instance.as_str()))

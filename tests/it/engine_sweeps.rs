@@ -57,7 +57,8 @@ impl Lister {
         }
         let (id, offset) = self.asked.remove(0);
         let instances: Vec<Instance> = names.iter().map(|name| instance(name)).collect();
-        let answer = ReadAnswer::InventoryPage { rows: instances.len(), instances, total };
+        let rows = instances.len();
+        let answer = ReadAnswer::page(instances, rows, total);
         let note = AnswerNote { status: Some(200), ..AnswerNote::default() };
         let result = Ok(Answered { answer, note, server_time: None });
         self.give(Input::Read { id, result });

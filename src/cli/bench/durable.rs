@@ -126,9 +126,9 @@ async fn list(cloud: &Cloud, project: &ProjectName) -> Vec<InstanceId> {
     loop {
         let page = cloud.read(project, &ReadCall::InventoryPage { offset: ids.len() }).await;
         let answer = page.expect("the simulated cloud answers").answer;
-        let ReadAnswer::InventoryPage { instances, rows, .. } = answer else { return ids };
-        ids.extend(instances.into_iter().map(|instance| instance.id));
-        if rows < PAGE_ROWS {
+        let ReadAnswer::InventoryPage(page) = answer else { return ids };
+        ids.extend(page.instances.iter().map(|instance| instance.id.clone()));
+        if page.rows < PAGE_ROWS {
             return ids;
         }
     }

@@ -126,10 +126,7 @@ impl Campaign {
     fn step(&mut self, input: Input) {
         let is_inventory = matches!(
             &input,
-            Input::Read {
-                result: Ok(Answered { answer: ReadAnswer::InventoryPage { .. }, .. }),
-                ..
-            }
+            Input::Read { result: Ok(Answered { answer: ReadAnswer::InventoryPage(_), .. }), .. }
         );
         let name = kind(&input);
         let (of_thread, begun) = (clock::thread_time(), Instant::now());
@@ -192,7 +189,7 @@ impl Campaign {
                 let instances: Vec<Instance> =
                     (*offset..end).map(|number| self.instance(number, at)).collect();
                 let rows = instances.len();
-                ReadAnswer::InventoryPage { instances, rows, total: Some(self.load.targets) }
+                ReadAnswer::page(instances, rows, Some(self.load.targets))
             }
             ReadCall::Instance { instance } => {
                 let number = number_of(instance.as_str());
@@ -252,7 +249,7 @@ fn kind(input: &Input) -> &'static str {
         Input::Restarted => "restarted",
         Input::Submitted { .. } => "submitted",
         Input::Read { result: Ok(answered), .. } => match answered.answer {
-            ReadAnswer::InventoryPage { .. } => "inventory page",
+            ReadAnswer::InventoryPage(_) => "inventory page",
             ReadAnswer::Instance(_) => "instance",
             ReadAnswer::Versions(_) => "versions",
             ReadAnswer::Tasks { .. } => "tasks",

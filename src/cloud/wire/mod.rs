@@ -70,7 +70,7 @@ pub fn inventory_page(body: &[u8]) -> Result<ReadAnswer, Unreadable> {
     let total = scalar(&page.instance_num).and_then(|text| text.parse().ok());
     let rows = rows("instances", page.instances, total)?;
     let instances = rows.iter().filter_map(|row| instance::from_list(&value(row)?)).collect();
-    Ok(ReadAnswer::InventoryPage { instances, rows: rows.len(), total })
+    Ok(ReadAnswer::page(instances, rows.len(), total))
 }
 
 /// One instance: the one that was asked for.

@@ -7,7 +7,10 @@ use crate::model::{
 
 fn page(body: &str) -> (Vec<Instance>, usize, Option<usize>) {
     match inventory_page(body.as_bytes()) {
-        Ok(ReadAnswer::InventoryPage { instances, rows, total }) => (instances, rows, total),
+        Ok(ReadAnswer::InventoryPage(page)) => {
+            let instances = page.instances.iter().map(|row| Instance::clone(row)).collect();
+            (instances, page.rows, page.total)
+        }
         other => panic!("no page: {other:?}"),
     }
 }

@@ -1,6 +1,7 @@
 //! What a checker knows that begins with rows: all that an earlier process left.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Checker;
 use super::facts::{AttemptFacts, OF_ANOTHER_PROCESS, Seen, TargetFacts};
@@ -13,7 +14,7 @@ impl Checker {
     pub(super) fn adopt_rows(&mut self, rows: &Rows) {
         // First, because the groups of a target are told from its instance.
         for row in &rows.instances {
-            self.instance_mut(&row.project, &row.instance).listed = Some(as_listed(row));
+            self.instance_mut(&row.project, &row.instance).listed = Some(Arc::new(as_listed(row)));
         }
         for row in &rows.campaigns {
             let facts = self.campaigns.entry(row.name.clone()).or_default();

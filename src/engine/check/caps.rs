@@ -39,7 +39,7 @@ impl Checker {
         let Some(policy) = self.policy(&target.campaign) else { return };
         let listed = self
             .instance(&target.project, &target.instance)
-            .and_then(|facts| facts.listed.as_ref());
+            .and_then(|facts| facts.listed.as_deref());
         let groups = groups_of(&policy, &target.project, &target.instance, listed);
         if let Some(facts) = self.targets.get_mut(target) {
             facts.groups = groups;

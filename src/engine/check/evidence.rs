@@ -10,8 +10,8 @@ use crate::engine::input::{FreezeFile, Input, Ownership, StoreHealth};
 use crate::engine::request::ReadId;
 use crate::model::answer::Answered;
 use crate::model::{
-    AttemptId, InstanceId, Millis, ProjectName, ReadAnswer, ReadCall, ReadFailure, Settings,
-    SubmitAnswer, TaskId,
+    AttemptId, InstanceId, InventoryPage, Millis, ProjectName, ReadAnswer, ReadCall, ReadFailure,
+    Settings, SubmitAnswer, TaskId,
 };
 
 /// Task ids remembered per instance: far more than any instance shows in a campaign.
@@ -108,7 +108,7 @@ impl Checker {
             let Some(campaign) = self.campaigns.get_mut(&id.campaign) else { continue };
             let Some(policy) = campaign.policy.clone() else { continue };
             let key = (id.project.clone(), id.instance.clone());
-            let listed = self.instances.get(&key).and_then(|facts| facts.listed.as_ref());
+            let listed = self.instances.get(&key).and_then(|facts| facts.listed.as_deref());
             target.groups = groups_of(&policy, &id.project, &id.instance, listed);
             for group in &target.groups {
                 *campaign.tally.groups.entry(group.clone()).or_default() += 1;
@@ -183,12 +183,8 @@ impl Checker {
     fn take_answer(&mut self, project: &ProjectName, call: &ReadCall, seen: Seen<ReadAnswer>) {
         let Seen { asked_at, number, seen_at, what } = seen;
         match (call, what) {
-            (ReadCall::InventoryPage { .. }, ReadAnswer::InventoryPage { instances, .. }) => {
-                for instance in instances {
-                    let facts = self.instance_mut(project, &instance.id);
-                    facts.see_task_id(instance.service_task_id.as_ref());
-                    facts.listed = Some(instance);
-                }
+            (ReadCall::InventoryPage { offset }, ReadAnswer::InventoryPage(page)) => {
+                self.take_page(project, *offset, page);
             }
             (ReadCall::Instance { instance: id }, ReadAnswer::Instance(instance)) => {
                 let facts = self.instance_mut(project, id);
@@ -227,6 +223,20 @@ impl Checker {
             }
             // An answer of another kind is the engine's anomaly.
             _ => {}
+        }
+    }
+
+    /// A row that is the very one which the page showed there before says nothing new.
+    fn take_page(&mut self, project: &ProjectName, offset: usize, page: Arc<InventoryPage>) {
+        let before = self.pages.insert((project.clone(), offset), page.clone());
+        for (at, row) in page.instances.iter().enumerate() {
+            let same = before.as_ref().and_then(|before| before.instances.get(at));
+            if same.is_some_and(|same| Arc::ptr_eq(same.instance(), row.instance())) {
+                continue;
+            }
+            let facts = self.instance_mut(project, &row.id);
+            facts.see_task_id(row.service_task_id.as_ref());
+            facts.listed = Some(row.instance().clone());
         }
     }
 

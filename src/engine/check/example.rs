@@ -184,11 +184,7 @@ impl Scene {
         let ids = ["a", "b", "c", "d"];
         self.answer(
             ReadCall::InventoryPage { offset: 0 },
-            ReadAnswer::InventoryPage {
-                instances: ids.map(instance).to_vec(),
-                rows: 4,
-                total: Some(4),
-            },
+            ReadAnswer::page(ids.map(instance).to_vec(), 4, Some(4)),
         );
         let waves = vec![("canary".into(), 3), ("rest".into(), 1)];
         let planned = Fact::Planned { digest: "d".into(), targets: 4, waves };

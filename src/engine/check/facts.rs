@@ -316,7 +316,7 @@ pub(super) struct Seen<T> {
 pub(super) struct InstanceFacts {
     pub shown: Option<Seen<Instance>>,
     /// As the inventory listed it.
-    pub listed: Option<Instance>,
+    pub listed: Option<Arc<Instance>>,
     pub versions: Option<Seen<Versions>>,
     pub tasks: Option<Seen<Vec<Task>>>,
     /// Ids that any list showed for it, or that its `service_task_id` named; the oldest go first.

@@ -100,7 +100,7 @@ impl Checker {
         if !shown.what.is_idle() {
             return Some("its last look was not idle".into());
         }
-        if let Some(complaint) = unwanted(&shown.what, facts.listed.as_ref(), policy) {
+        if let Some(complaint) = unwanted(&shown.what, facts.listed.as_deref(), policy) {
             return Some(complaint);
         }
         let Some(versions) = &facts.versions else { return Some("no version answer".into()) };

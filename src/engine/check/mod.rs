@@ -40,8 +40,8 @@ use crate::engine::rows::Rows;
 use crate::engine::{Event, Step};
 use crate::model::duration::DurationClass;
 use crate::model::{
-    CampaignName, CredentialName, IdMap, InstanceId, Millis, ProjectName, Settings, Steady,
-    TargetId, Wall,
+    CampaignName, CredentialName, IdMap, InstanceId, InventoryPage, Millis, ProjectName, Settings,
+    Steady, TargetId, Wall,
 };
 
 use clock::Clock;
@@ -105,6 +105,8 @@ pub struct Checker {
     projects: BTreeMap<ProjectName, ProjectFacts>,
     credentials: BTreeMap<CredentialName, CredentialFacts>,
     instances: IdMap<(ProjectName, InstanceId), InstanceFacts>,
+    /// The last page of the list from each offset.
+    pages: BTreeMap<(ProjectName, usize), Arc<InventoryPage>>,
     reads: BTreeMap<ReadId, OpenRead>,
     freezes: BTreeMap<Scope, Option<Wall>>,
     durations: BTreeMap<DurationClass, VecDeque<Millis>>,
@@ -125,6 +127,7 @@ impl Checker {
             projects: BTreeMap::new(),
             credentials: BTreeMap::new(),
             instances: IdMap::default(),
+            pages: BTreeMap::new(),
             reads: BTreeMap::new(),
             freezes: BTreeMap::new(),
             durations: BTreeMap::new(),

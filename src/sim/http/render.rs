@@ -20,9 +20,9 @@ pub(super) fn content(content: &Content, types: Types) -> Option<Value> {
     Some(match content {
         Content::Nothing => return None,
         Content::Accepted { task } => json!({ "task_id": task }),
-        Content::Read(ReadAnswer::InventoryPage { instances, total, .. }) => json!({
-            "instance_num": total,
-            "instances": instances.iter().map(|row| list_row(row, loose)).collect::<Vec<_>>(),
+        Content::Read(ReadAnswer::InventoryPage(page)) => json!({
+            "instance_num": page.total,
+            "instances": page.instances.iter().map(|row| list_row(row, loose)).collect::<Vec<_>>(),
         }),
         Content::Read(ReadAnswer::Instance(instance)) => detail(instance, loose),
         Content::Read(ReadAnswer::Versions(versions)) => version_body(versions),

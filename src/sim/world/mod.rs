@@ -13,6 +13,7 @@ mod fault;
 mod heard;
 mod instance;
 pub mod knobs;
+mod listing;
 mod position;
 mod profile;
 mod read;
@@ -49,6 +50,7 @@ pub use value::{BadValue, Limit, Share, Span, SpanRange};
 use self::advance::Event;
 use self::fault::{Faults, Occasion};
 use self::instance::{Moment, SimInstance};
+use self::listing::Listing;
 use self::throttle::{Caller, Throttle, limits_of};
 use crate::model::{IdMap, InstanceId, Millis, TaskId, Wall, draw};
 
@@ -90,6 +92,7 @@ struct Project {
     /// Instance and task, in the order of creation.
     centre: Vec<(usize, usize)>,
     lists_answered: usize,
+    listing: Listing,
     /// The list may have to leave instances out.
     hides: bool,
     in_flight: usize,
@@ -166,6 +169,7 @@ impl World {
             instance_by_id: IdMap::default(),
             centre: Vec::new(),
             lists_answered: 0,
+            listing: Listing::default(),
             hides: false,
             in_flight: 0,
             peak_in_flight: 0,
@@ -254,7 +258,9 @@ impl World {
     }
 
     fn instance_mut(&mut self, place: Place) -> &mut SimInstance {
-        &mut self.projects[place.project].instances[place.instance]
+        let project = &mut self.projects[place.project];
+        project.listing.touch(place.instance);
+        &mut project.instances[place.instance]
     }
 
     /// Gateway first: a limit that is reached, else what the faults say.

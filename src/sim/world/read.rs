@@ -12,6 +12,7 @@ use super::reply::{Content, WorldReply};
 use super::task::{RecordOf, SimTask, TaskState};
 use super::upgrade::{NO_API, NO_INSTANCE, NO_URL, Refusal};
 use super::{Place, Project, World};
+use crate::model::call::PAGE_ROWS;
 use crate::model::{InstanceId, InstanceStatus, ReadAnswer, ReadCall, TaskId, Wall};
 
 const NO_TASK: Refusal = Refusal(404, "DCS.4061", "This task does not exist.");
@@ -131,12 +132,16 @@ impl World {
         let project = &mut self.projects[project];
         project.lists_answered += 1;
         let everything = query.is_unfiltered() && !project.hides;
-        if everything && !shifts {
-            // Large fleets are listed often.
-            let rest = project.instances.iter().skip(query.offset).take(query.limit);
-            let instances: Vec<_> = rest.map(|each| each.row(self.now, &self.knobs)).collect();
-            let total = Some(project.instances.len());
-            return ReadAnswer::InventoryPage { rows: instances.len(), instances, total };
+        let is_whole_page = query.limit == PAGE_ROWS && query.offset.is_multiple_of(PAGE_ROWS);
+        if everything && !shifts && is_whole_page {
+            let Project { instances, listing, .. } = project;
+            let page = listing.page(
+                query.offset / PAGE_ROWS,
+                instances.len(),
+                |at| instances[at].row(self.now, &self.knobs),
+                |at| !instances[at].running.is_empty(),
+            );
+            return ReadAnswer::InventoryPage(page);
         }
         let count = project.instances.len().max(1);
         // A prime step, so that neighbouring pages overlap and miss rows.
@@ -150,7 +155,8 @@ impl World {
                 instances.push(instance.row(self.now, &self.knobs));
             }
         }
-        ReadAnswer::InventoryPage { rows: instances.len(), instances, total: Some(total) }
+        let rows = instances.len();
+        ReadAnswer::page(instances, rows, Some(total))
     }
 
     fn instance_tasks(&self, instance: &SimInstance, query: &TaskQuery) -> ReadAnswer {
@@ -218,7 +224,8 @@ impl World {
                 && record.is_listed(now, &self.knobs)
         });
         let (index, number) = found.ok_or(NO_TASK)?;
-        let record = &mut self.projects[project].instances[index].tasks[number];
+        let place = Place { project, instance: index };
+        let record = &mut self.instance_mut(place).tasks[number];
         if record.state == TaskState::Open {
             return Err(Refusal(400, "DCS.4957", "The task is not in a finished state."));
         }

@@ -327,12 +327,11 @@ fn pages_may_shift_so_that_rows_repeat_and_are_missed() {
         for offset in (0..40).step_by(10) {
             let query = ListQuery { offset, limit: 10, ..ListQuery::default() };
             let reply = world.ask(START, &project, &Ask::List(query));
-            let Content::Read(ReadAnswer::InventoryPage { instances, total, .. }) = reply.content
-            else {
+            let Content::Read(ReadAnswer::InventoryPage(page)) = reply.content else {
                 panic!("not a page")
             };
-            assert_eq!(total, Some(40));
-            seen.extend(instances.into_iter().map(|instance| instance.id));
+            assert_eq!(page.total, Some(40));
+            seen.extend(page.instances.iter().map(|instance| instance.id.clone()));
         }
         seen.len()
     };
