@@ -151,7 +151,7 @@ mod tests {
         let look = Read { is_proof: true, ..poll.clone() };
         let around = |answer| Answered { answer, note: AnswerNote::default(), server_time: None };
         let nothing = Ok(Answered {
-            answer: ReadAnswer::Tasks { tasks: vec![], rows: 0 },
+            answer: ReadAnswer::Tasks { tasks: [].into(), rows: 0 },
             note: AnswerNote::default(),
             server_time: None,
         });

@@ -25,7 +25,7 @@ use super::read_queue::Purpose;
 use super::rows::InstanceRow;
 use super::state::{Reason, TargetState};
 use super::submit::note_text;
-use super::tables::Sweep;
+use super::tables::{KnownInstance, Sweep};
 
 /// Between two full sweeps of a project; a restart counts from the last one that is known.
 pub(super) const SWEEP_EVERY: Millis = Millis::from_hours(1);
@@ -297,15 +297,13 @@ impl Engine {
     }
 
     fn skip_missing(&mut self, ix: ProjectIx) {
+        let sweeps = self.projects[ix.at()].detail.sweeps;
         let missing: Vec<TargetIx> = self
             .instances
             .iter()
-            .filter(|known| known.project == ix)
+            .filter(|known| known.project == ix && known.is_missing(sweeps))
             .flat_map(|known| known.targets.iter().copied())
-            .filter(|&target| {
-                self.targets[target.at()].row.state == TargetState::Pending
-                    && self.is_missing(target)
-            })
+            .filter(|target| self.targets[target.at()].row.state == TargetState::Pending)
             .collect();
         for target in missing {
             self.skip(target, Reason::Gone);
@@ -315,8 +313,8 @@ impl Engine {
     /// Two full sweeps have not shown the target's instance.
     pub(super) fn is_missing(&self, ix: TargetIx) -> bool {
         let target = &self.targets[ix.at()];
-        let seen = self.instances[target.instance.at()].seen_in_sweep;
-        self.projects[target.project.at()].detail.sweeps >= seen + MISSING_SWEEPS
+        let sweeps = self.projects[target.project.at()].detail.sweeps;
+        self.instances[target.instance.at()].is_missing(sweeps)
     }
 
     /// Campaigns that newcomers join.
@@ -341,6 +339,18 @@ impl Engine {
                 self.join_if_new(campaign, ix, instance);
             }
         }
+    }
+}
+
+impl KnownInstance {
+    /// So many full sweeps there were; the last ones have not shown it.
+    fn is_missing(&self, sweeps: u64) -> bool {
+        sweeps >= self.seen_in_sweep + MISSING_SWEEPS
+    }
+
+    /// Going through the row again would lead to nothing.
+    fn has_listed(&self, row: &Listed) -> bool {
+        self.listed.is_some_and(|digest| digest.get() == row.digest())
     }
 }
 

@@ -50,13 +50,14 @@ impl Engine {
             }
             return;
         }
+        self.reserve_for_plan(chosen.len());
+        // In the order of the list, as it is swept from then on.
+        for choice in &chosen {
+            self.meet_instance(choice.project, &choice.instance);
+        }
         chosen.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.instance.id.cmp(&b.instance.id)));
         let eligible = chosen.iter().filter(|choice| choice.refused.is_none()).count();
         let sizes = wave_sizes(&policy.waves, eligible as u32);
-        self.targets.reserve_exact(chosen.len());
-        self.instances.reserve_exact(chosen.len());
-        self.out.events.reserve_exact(chosen.len());
-        self.changes().instances.reserve_exact(chosen.len());
         self.begin_campaign(ix, &policy, seed, &chosen);
         let (mut wave, mut left) = (0, sizes[0]);
         let mut counts = vec![0; sizes.len()];
@@ -78,6 +79,13 @@ impl Engine {
         self.calendar_due(ix);
         self.start_planned(ix, policy.start);
         self.want_verdicts_in_order(ix);
+    }
+
+    fn reserve_for_plan(&mut self, targets: usize) {
+        self.targets.reserve_exact(targets);
+        self.instances.reserve_exact(targets);
+        self.out.events.reserve_exact(targets);
+        self.changes().instances.reserve_exact(targets);
     }
 
     fn begin_campaign(
@@ -239,12 +247,7 @@ impl Engine {
             acknowledged: false,
             detail: TargetDetail::default(),
         };
-        let labels = InstanceRow::new(self.project_name(choice.project), instance);
-        let is_new = self.find_instance(choice.project, &instance.id).is_none();
-        let known = self.know_instance(choice.project, &labels);
-        if is_new {
-            self.changes().instances.push(labels.clone());
-        }
+        let (known, labels) = self.meet_instance(choice.project, instance);
         let ix = self.enter_target(campaign, choice.project, known, row, &labels);
         self.touch_target(ix);
         self.record_target(ix, fact(choice.rank, instance.name.clone()));
@@ -252,6 +255,20 @@ impl Engine {
             self.skip(ix, reason);
         }
         ix
+    }
+
+    /// The place of an instance that a campaign takes in, and its row, which is kept.
+    fn meet_instance(
+        &mut self,
+        project: ProjectIx,
+        instance: &Instance,
+    ) -> (InstanceIx, InstanceRow) {
+        let row = InstanceRow::new(self.project_name(project), instance);
+        let is_new = self.find_instance(project, &instance.id).is_none();
+        if is_new {
+            self.changes().instances.push(row.clone());
+        }
+        (self.know_instance(project, &row), row)
     }
 
     /// The instance's place in the tables.

@@ -241,7 +241,7 @@ impl Engine {
                 self.look_brought(target, |look| look.versions = Some(versions));
             }
             (Purpose::LookTasks { target, offset }, ReadAnswer::Tasks { tasks, rows }) => {
-                let is_news = self.look_tasks_brought(target, tasks);
+                let is_news = self.look_tasks_brought(target, &tasks);
                 if is_news && offset + rows < PAGE_ROWS {
                     self.want(project, Purpose::LookTasks { target, offset: offset + rows });
                 } else {

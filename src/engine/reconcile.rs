@@ -76,12 +76,12 @@ impl Engine {
     /// Takes in one page of the tasks, and says whether it brought any that was not there yet. Only
     /// a page that does not is the last: nobody knows how many rows the cloud puts on one at most
     /// (API facts, section 8 no. 10).
-    pub(super) fn look_tasks_brought(&mut self, ix: TargetIx, tasks: Vec<Task>) -> bool {
+    pub(super) fn look_tasks_brought(&mut self, ix: TargetIx, tasks: &[Task]) -> bool {
         let Some(look) = &mut self.targets[ix.at()].look else { return false };
         let known = look.tasks.len();
         for task in tasks {
             if !look.tasks.iter().any(|seen| seen.id == task.id) {
-                look.tasks.push(task);
+                look.tasks.push(task.clone());
             }
         }
         look.tasks.len() > known

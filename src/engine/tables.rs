@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::model::calendar::{Calendar, Interval};
 use crate::model::{
-    CacheMode, CampaignName, CredentialName, IdMap, Instance, InstanceId, Listed, Millis,
-    ProjectName, Steady, Task, TaskId, Versions, Wall,
+    CacheMode, CampaignName, CredentialName, IdMap, Instance, InstanceId, Millis, ProjectName,
+    Steady, Task, TaskId, Versions, Wall,
 };
 
 use super::fit::Outlook;
@@ -134,13 +134,6 @@ pub(super) struct KnownInstance {
     /// Digest of the listed row that was gone through last, while going through it again would
     /// lead to nothing.
     pub(super) listed: Option<NonZeroU64>,
-}
-
-impl KnownInstance {
-    /// Going through the row again would lead to nothing.
-    pub(super) fn has_listed(&self, row: &Listed) -> bool {
-        self.listed.is_some_and(|digest| digest.get() == row.digest())
-    }
 }
 
 #[derive(Debug)]
@@ -316,7 +309,8 @@ pub(super) struct WatchState {
 pub(super) struct WatchSweep {
     pub(super) offset: usize,
     pub(super) since: Wall,
-    pub(super) tasks: BTreeMap<TaskId, Task>,
+    /// Pages of the task centre, as they came.
+    pub(super) tasks: Vec<Arc<[Task]>>,
     pub(super) instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// Targets that were running when the sweep began: only these can be missed.
     pub(super) begun_at: Wall,

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::call::PAGE_ROWS;
-use crate::model::{InventoryPage, Millis, ReadCall, Steady, Task, TaskId, TaskStatus, draw};
+use crate::model::{
+    IdMap, InventoryPage, Millis, ReadCall, Steady, Task, TaskId, TaskStatus, draw,
+};
 
 use super::Engine;
 use super::event::{Fact, LearnedDuration};
@@ -189,8 +191,8 @@ impl Engine {
         }
         let code = task.error_code.clone();
         match &task.status {
-            TaskStatus::Open => self.task_word(ix, "EXECUTING".into()),
-            TaskStatus::Unknown(word) => self.task_word(ix, word.clone()),
+            TaskStatus::Open => self.task_word(ix, "EXECUTING"),
+            TaskStatus::Unknown(word) => self.task_word(ix, word),
             TaskStatus::Succeeded => {
                 self.learn_duration(ix, task);
                 self.enter_verifying(ix, VerifyAfter::Success);
@@ -203,11 +205,12 @@ impl Engine {
         }
     }
 
-    fn task_word(&mut self, ix: TargetIx, word: Arc<str>) {
+    fn task_word(&mut self, ix: TargetIx, word: &str) {
         let flight = self.targets[ix.at()].row.detail.flight.as_deref();
-        if flight.is_some_and(|flight| flight.word.as_ref() == Some(&word)) {
+        if flight.is_some_and(|flight| flight.word.as_deref() == Some(word)) {
             return;
         }
+        let word: Arc<str> = word.into();
         let noted = word.clone();
         self.edit_flight(ix, |flight| {
             flight.word = Some(noted);
@@ -336,7 +339,7 @@ impl Engine {
         self.projects[ix.at()].watch.sweep = Some(WatchSweep {
             offset: 0,
             since,
-            tasks: BTreeMap::new(),
+            tasks: Vec::new(),
             instances: BTreeMap::new(),
             begun_at: self.wall,
         });
@@ -357,16 +360,19 @@ impl Engine {
         }
     }
 
-    pub(super) fn watch_centre_page(&mut self, ix: ProjectIx, tasks: Vec<Task>, rows: usize) {
+    pub(super) fn watch_centre_page(&mut self, ix: ProjectIx, tasks: Arc<[Task]>, rows: usize) {
         let Some(sweep) = &mut self.projects[ix.at()].watch.sweep else { return };
         sweep.offset += rows;
-        sweep.tasks.extend(tasks.into_iter().map(|task| (task.id.clone(), task)));
+        sweep.tasks.push(tasks);
         if rows >= PAGE_ROWS {
             return self.want(ix, Purpose::WatchSweep);
         }
-        self.finish_watch_sweep(ix, |engine, sweep, target| {
+        let pages = std::mem::take(&mut sweep.tasks);
+        let tasks = pages.iter().flat_map(|page| page.iter());
+        let tasks: IdMap<&TaskId, &Task> = tasks.map(|task| (&task.id, task)).collect();
+        self.finish_watch_sweep(ix, |engine, _, target| {
             let id = engine.targets[target.at()].row.task.as_ref();
-            let Some(task) = id.and_then(|id| sweep.tasks.get(id)) else { return false };
+            let Some(task) = id.and_then(|id| tasks.get(id)) else { return false };
             engine.task_seen(target, task);
             true
         });

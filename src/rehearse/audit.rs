@@ -17,9 +17,15 @@ const COMPARE_EVERY: u64 = 256;
 /// steps as it has targets: it then costs no more than the steps themselves.
 const SMALL_FLEET: usize = 1_000;
 
+/// Of a fleet larger than that, one step in so many is asked whether it left anything to do.
+const REST_EVERY: u64 = 64;
+
 impl Host {
-    /// Right after a step there is nothing to do.
+    /// Right after a step there is nothing to do. In a large fleet only some steps are asked.
     pub(super) fn check_rest(&mut self, now: Steady) {
+        if self.store.count_targets() > SMALL_FLEET && !self.steps.is_multiple_of(REST_EVERY) {
+            return;
+        }
         let Some(process) = &mut self.process else { return };
         let again = process.engine.step(now, Input::Tick);
         if !again.events.is_empty() || !again.changes.is_empty() || !again.requests.is_empty() {

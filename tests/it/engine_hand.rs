@@ -139,9 +139,9 @@ impl Hand {
             ReadCall::InstanceTasks { instance, offset, .. } => {
                 let tasks = self.shown.tasks.get(instance.as_str()).filter(|_| *offset == 0);
                 let tasks = tasks.cloned().unwrap_or_default();
-                ReadAnswer::Tasks { rows: tasks.len(), tasks }
+                ReadAnswer::Tasks { rows: tasks.len(), tasks: tasks.into() }
             }
-            ReadCall::TaskCentre { .. } => ReadAnswer::Tasks { rows: 0, tasks: Vec::new() },
+            ReadCall::TaskCentre { .. } => ReadAnswer::Tasks { rows: 0, tasks: [].into() },
         };
         self.give(Input::Read { id: read.id, result: Ok(self.answered(answer, 200)) });
     }

@@ -209,7 +209,7 @@ impl Campaign {
                     _ => Wall(0),
                 };
                 self.tasks.retain(|_, (_, begun, _)| begun.0 >= since.0);
-                let tasks: Vec<Task> =
+                let tasks: Arc<[Task]> =
                     self.tasks.iter().map(|(id, task)| shown(id, task, at)).collect();
                 let rows = tasks.len();
                 // One page is enough here: the caps are at most a page.

@@ -118,7 +118,7 @@ pub fn tasks(body: &[u8]) -> Result<ReadAnswer, Unreadable> {
         let row = value(row).ok_or_else(|| Unreadable("a task beyond reading".into()))?;
         tasks.extend(task::from_row(&row));
     }
-    Ok(ReadAnswer::Tasks { tasks, rows: rows.len() })
+    Ok(ReadAnswer::Tasks { tasks: tasks.into(), rows: rows.len() })
 }
 
 /// One object none of whose fields is told twice: of two contradicting values neither counts.

@@ -17,7 +17,7 @@ fn page(body: &str) -> (Vec<Instance>, usize, Option<usize>) {
 
 fn task_page(body: &str) -> (Vec<Task>, usize) {
     match tasks(body.as_bytes()) {
-        Ok(ReadAnswer::Tasks { tasks, rows }) => (tasks, rows),
+        Ok(ReadAnswer::Tasks { tasks, rows }) => (tasks.to_vec(), rows),
         other => panic!("no page: {other:?}"),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use indexmap::Equivalent;
+
 use super::Checker;
 use super::facts::{InstanceFacts, OF_ANOTHER_PROCESS, Seen, groups_of};
 use super::rate::RETRY_AFTER_MAX;
@@ -107,8 +109,10 @@ impl Checker {
             }
             let Some(campaign) = self.campaigns.get_mut(&id.campaign) else { continue };
             let Some(policy) = campaign.policy.clone() else { continue };
-            let key = (id.project.clone(), id.instance.clone());
-            let listed = self.instances.get(&key).and_then(|facts| facts.listed.as_deref());
+            let listed = self
+                .instances
+                .get(&Of(&id.project, &id.instance))
+                .and_then(|facts| facts.listed.as_deref());
             target.groups = groups_of(&policy, &id.project, &id.instance, listed);
             for group in &target.groups {
                 *campaign.tally.groups.entry(group.clone()).or_default() += 1;
@@ -209,12 +213,14 @@ impl Checker {
                 self.take_tasks(project, &tasks);
                 self.suspect(project, id, &tasks);
                 let facts = self.instance_mut(project, id);
-                for task in &tasks {
+                for task in tasks.iter() {
                     facts.see_task_id(Some(&task.id));
                 }
                 match &mut facts.tasks {
-                    Some(seen) if *offset > 0 => seen.what.extend(tasks),
-                    _ => facts.tasks = Some(Seen { asked_at, number, seen_at, what: tasks }),
+                    Some(seen) if *offset > 0 => seen.what.extend(tasks.iter().cloned()),
+                    _ => {
+                        facts.tasks = Some(Seen { asked_at, number, seen_at, what: tasks.to_vec() })
+                    }
                 }
             }
             // It names no instance.
@@ -245,7 +251,12 @@ impl Checker {
         project: &ProjectName,
         instance: &InstanceId,
     ) -> &mut InstanceFacts {
-        self.instances.entry((project.clone(), instance.clone())).or_default()
+        let at = self.instances.get_index_of(&Of(project, instance));
+        let at = at.unwrap_or_else(|| {
+            let key = (project.clone(), instance.clone());
+            self.instances.insert_full(key, InstanceFacts::default()).0
+        });
+        &mut self.instances[at]
     }
 
     pub(super) fn instance(
@@ -253,7 +264,17 @@ impl Checker {
         project: &ProjectName,
         instance: &InstanceId,
     ) -> Option<&InstanceFacts> {
-        self.instances.get(&(project.clone(), instance.clone()))
+        self.instances.get(&Of(project, instance))
+    }
+}
+
+/// The key of an instance's facts, borrowed: it hashes as the pair does.
+#[derive(Hash)]
+struct Of<'a>(&'a ProjectName, &'a InstanceId);
+
+impl Equivalent<(ProjectName, InstanceId)> for Of<'_> {
+    fn equivalent(&self, (project, instance): &(ProjectName, InstanceId)) -> bool {
+        self.0 == project && self.1 == instance
     }
 }
 

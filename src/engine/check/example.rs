@@ -321,7 +321,7 @@ impl Scene {
     pub fn show_tasks(&mut self, id: &str, tasks: Vec<Task>) {
         let call = ReadCall::InstanceTasks { instance: id.into(), since: Wall(0), offset: 0 };
         let rows = tasks.len();
-        self.answer(call, ReadAnswer::Tasks { tasks, rows });
+        self.answer(call, ReadAnswer::Tasks { tasks: tasks.into(), rows });
     }
 
     /// The reads that a precheck makes, all good.

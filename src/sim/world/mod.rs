@@ -59,6 +59,8 @@ use crate::model::{IdMap, InstanceId, Millis, TaskId, Wall, draw};
 pub struct World {
     seed: u64,
     knobs: Knobs,
+    /// How the tasks of upgrades are called.
+    task_name: Arc<str>,
     faults: Faults,
     begun: Option<Wall>,
     now: Wall,
@@ -148,6 +150,7 @@ impl World {
             happened: Vec::new(),
             peak_in_flight: 0,
             in_flight: 0,
+            task_name: knobs.task_name.word().into(),
             knobs,
         };
         for project in &spec.projects {

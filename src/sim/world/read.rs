@@ -167,7 +167,7 @@ impl World {
 
     fn task_centre(&self, project: &Project, query: &TaskQuery) -> ReadAnswer {
         if self.knobs.task_centre == TaskCentre::Hidden {
-            return ReadAnswer::Tasks { tasks: Vec::new(), rows: 0 };
+            return ReadAnswer::Tasks { tasks: [].into(), rows: 0 };
         }
         let task = |(instance, task): &(usize, usize)| &project.instances[*instance].tasks[*task];
         // The centre is in the order of creation: older rows need no look.
@@ -191,10 +191,10 @@ impl World {
                 && query.from.is_none_or(|from| task.began >= from)
                 && query.until.is_none_or(|until| task.began <= until)
         };
-        let page = |rows: &mut dyn Iterator<Item = &'a SimTask>| -> Vec<_> {
+        let page = |rows: &mut dyn Iterator<Item = &'a SimTask>| -> Arc<[_]> {
             rows.skip(query.offset)
                 .take(limit)
-                .map(|task| task.record(self.now, &self.knobs, place))
+                .map(|task| task.record(self.now, &self.task_name, place))
                 .collect()
         };
         let tasks = match self.knobs.task_order {

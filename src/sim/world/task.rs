@@ -68,7 +68,7 @@ impl SimTask {
         self.shows_at <= now && !self.gone && !forgotten
     }
 
-    pub fn record(&self, now: Wall, knobs: &Knobs, place: RecordOf) -> Task {
+    pub fn record(&self, now: Wall, name: &Arc<str>, place: RecordOf) -> Task {
         let status = match self.state {
             TaskState::Open if self.outcome == Outcome::UnknownWord && now >= self.half_at() => {
                 TaskStatus::Unknown("SWITCHING".into())
@@ -83,7 +83,7 @@ impl SimTask {
                 RecordOf::Instance => self.id.clone(),
                 RecordOf::Centre => self.centre_id.clone(),
             },
-            name: knobs.task_name.word().into(),
+            name: name.clone(),
             status,
             created_at: Some(self.began),
             updated_at: Some(self.ended_at.unwrap_or(self.began)),

@@ -77,7 +77,7 @@ impl Small {
         let instance = self.instance.clone();
         let call = ReadCall::InstanceTasks { instance, since: START, offset: 0 };
         match self.heard(at, call).unwrap() {
-            ReadAnswer::Tasks { tasks, .. } => tasks,
+            ReadAnswer::Tasks { tasks, .. } => tasks.to_vec(),
             other => panic!("not tasks: {other:?}"),
         }
     }
@@ -85,7 +85,7 @@ impl Small {
     fn centre(&mut self, at: i64) -> Result<Vec<Task>, ReadFailure> {
         self.heard(at, ReadCall::TaskCentre { since: START, offset: 0 }).map(
             |answer| match answer {
-                ReadAnswer::Tasks { tasks, .. } => tasks,
+                ReadAnswer::Tasks { tasks, .. } => tasks.to_vec(),
                 other => panic!("not tasks: {other:?}"),
             },
         )
