@@ -5,7 +5,7 @@ use super::compare;
 use super::host::Host;
 use super::store::MemoryStore;
 use crate::engine::{Engine, Input};
-use crate::model::{Millis, Steady};
+use crate::model::{Millis, Steady, draw};
 
 /// So many problems are kept; one is already too many.
 const PROBLEMS_MAX: usize = 100;
@@ -17,13 +17,14 @@ const COMPARE_EVERY: u64 = 256;
 /// steps as it has targets: it then costs no more than the steps themselves.
 const SMALL_FLEET: usize = 1_000;
 
-/// Of a fleet larger than that, one step in so many is asked whether it left anything to do.
-const REST_EVERY: u64 = 64;
+/// Of a fleet larger than that, about one step in so many is asked whether it left anything to do.
+const REST_EVERY: f64 = 64.0;
 
 impl Host {
-    /// Right after a step there is nothing to do. In a large fleet only some steps are asked.
+    /// Right after a step there is nothing to do. In a large fleet only drawn steps are asked.
     pub(super) fn check_rest(&mut self, now: Steady) {
-        if self.store.count_targets() > SMALL_FLEET && !self.steps.is_multiple_of(REST_EVERY) {
+        let is_large = self.store.count_targets() > SMALL_FLEET;
+        if is_large && draw::unit(self.seed, "rest", "", self.steps) * REST_EVERY >= 1.0 {
             return;
         }
         let Some(process) = &mut self.process else { return };

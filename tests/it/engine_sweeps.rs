@@ -1,9 +1,11 @@
 //! Which instances exist: sweeps whose pages are short, and answers that say an instance is gone.
 
+use std::sync::Arc;
+
 use refit::engine::rows::Rows;
 use refit::engine::{Engine, Event, Fact, Input, Read, ReadId, Reason, Request, TargetState};
 use refit::model::answer::Answered;
-use refit::model::policy::Starts;
+use refit::model::policy::{Settings, Starts};
 use refit::model::{
     AnswerNote, CacheMode, CurrentTask, Edition, Instance, InstanceStatus, Millis, ReadAnswer,
     ReadCall, Steady, TargetId,
@@ -15,6 +17,7 @@ use crate::engine_scene::{BEGIN, Scene};
 
 /// An engine whose list of instances is answered by hand; no other read is answered.
 struct Lister {
+    settings: Arc<Settings>,
     engine: Engine,
     now: Steady,
     asked: Vec<(ReadId, usize)>,
@@ -25,14 +28,15 @@ impl Lister {
     fn new() -> Lister {
         // Nothing starts: the looks before a start, never answered, would leave no read to the list.
         let scene = Scene::new(0, |draft| draft.project().starts = Starts::Off);
-        let settings = scene.host.settings().clone();
+        let settings = Arc::new(scene.host.settings().clone());
         let mut lister = Lister {
+            settings: settings.clone(),
             engine: Engine::restore(Rows::default(), Millis::ZERO, 1),
             now: Steady(BEGIN.0),
             asked: Vec::new(),
             events: Vec::new(),
         };
-        lister.give(Input::Settings(settings.into()));
+        lister.give(Input::Settings(settings));
         lister.give(Input::Restarted);
         lister
     }
@@ -74,10 +78,26 @@ impl Lister {
     }
 
     fn is_gone(&self, name: &str) -> bool {
-        let id = TargetId { campaign: "c".into(), project: "p".into(), instance: name.into() };
-        let row = self.engine.target_row(&id).expect("it was planned");
-        (row.state, row.reason.as_ref()) == (TargetState::Skipped, Some(&Reason::Gone))
+        self.is_skipped_as(name, &Reason::Gone)
     }
+
+    fn is_skipped_as(&self, name: &str, reason: &Reason) -> bool {
+        let row = self.engine.target_row(&target(name)).expect("it was planned");
+        (row.state, row.reason.as_ref()) == (TargetState::Skipped, Some(reason))
+    }
+
+    /// Another file, whose campaign takes only these.
+    fn select_ids(&mut self, ids: &[&str]) {
+        let mut settings = (*self.settings).clone();
+        let policy = settings.campaigns.get_mut(&"c".into()).expect("every draft has it");
+        policy.select.ids = ids.iter().map(|&id| id.into()).collect();
+        self.settings = Arc::new(settings);
+        self.give(Input::Settings(self.settings.clone()));
+    }
+}
+
+fn target(name: &str) -> TargetId {
+    TargetId { campaign: "c".into(), project: "p".into(), instance: name.into() }
 }
 
 fn instance(name: &str) -> Instance {
@@ -96,6 +116,19 @@ fn instance(name: &str) -> Instance {
         service_task_id: None,
         current_task: CurrentTask::Idle,
     }
+}
+
+#[test]
+fn a_list_that_stays_as_it_is_is_gone_through_again_after_a_reload() {
+    let mut lister = Lister::new();
+    for _ in 0..2 {
+        lister.page(&["a", "b"], Some(2));
+    }
+    assert!(!lister.is_skipped_as("b", &Reason::Excluded));
+    lister.select_ids(&["a"]);
+    lister.page(&["a", "b"], Some(2));
+    assert!(lister.is_skipped_as("b", &Reason::Excluded));
+    assert!(!lister.is_skipped_as("a", &Reason::Excluded));
 }
 
 #[test]

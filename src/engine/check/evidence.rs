@@ -232,7 +232,8 @@ impl Checker {
         }
     }
 
-    /// A row that is the very one which the page showed there before says nothing new.
+    /// A row that is the very one which the page showed there before says nothing new: whoever
+    /// hands the same row over again shows each instance in one place only.
     fn take_page(&mut self, project: &ProjectName, offset: usize, page: Arc<InventoryPage>) {
         let before = self.pages.insert((project.clone(), offset), page.clone());
         for (at, row) in page.instances.iter().enumerate() {

@@ -27,7 +27,7 @@ impl Listing {
         }
     }
 
-    /// The whole page with that number. `row` tells what the list shows of an instance now;
+    /// The page with that number, empty past the end. `row` tells what the list shows of an instance now;
     /// `changes` whether that may become another without a touch, for time alone passes.
     pub fn page(
         &mut self,
@@ -36,9 +36,10 @@ impl Listing {
         row: impl Fn(usize) -> Instance,
         changes: impl Fn(usize) -> bool,
     ) -> Arc<InventoryPage> {
-        if self.pages.len() <= number {
-            self.pages.resize(number + 1, None);
+        if number >= total.div_ceil(PAGE_ROWS) {
+            return Arc::new(InventoryPage { instances: Vec::new(), rows: 0, total: Some(total) });
         }
+        self.pages.resize(self.pages.len().max(number + 1), None);
         let first = number * PAGE_ROWS;
         let rows = first..total.min(first + PAGE_ROWS);
         let slot = &mut self.pages[number];
@@ -115,6 +116,15 @@ mod tests {
         assert_eq!(changed.instances.last().unwrap().status, InstanceStatus::Frozen);
         assert!(Arc::ptr_eq(changed.instances[0].instance(), first.instances[0].instance()));
         assert!(Arc::ptr_eq(&fleet.page(Millis(2), PAGE_ROWS), &second));
+    }
+
+    #[test]
+    fn a_page_past_the_end_is_empty_however_far() {
+        let mut fleet = Fleet::new(5);
+        for offset in [PAGE_ROWS, usize::MAX / PAGE_ROWS * PAGE_ROWS] {
+            let page = fleet.page(Millis(0), offset);
+            assert_eq!((page.rows, page.total), (0, Some(5)));
+        }
     }
 
     #[test]
