@@ -20,8 +20,15 @@ use super::tables::CampaignCalendar;
 const INTERVALS_AHEAD: usize = 64;
 
 /// They open within this time from the end of that one: a month and a few days, so that a window of
-/// once a month is among them.
+/// once a month is among them. The next one counts however far away it is.
 const LOOKED_AHEAD: Millis = Millis::from_hours(35 * 24);
+
+/// Where none of these is long enough, intervals are looked at that open within this time, a year
+/// and some weeks, …
+const SOUGHT_AHEAD: Millis = Millis::from_hours(400 * 24);
+
+/// … and so many of them, before it is said that an upgrade never fits.
+const INTERVALS_SOUGHT: usize = 500;
 
 /// Longer than any duration that can be written or measured.
 const ENDLESS: Millis = Millis(i64::MAX / 4);
@@ -39,15 +46,16 @@ pub(super) struct Outlook {
 impl Outlook {
     fn new(calendar: &Calendar, interval: &Interval) -> Outlook {
         let later = interval.close().into_iter().flat_map(|close| {
-            let coming = calendar.intervals_after(close).take(INTERVALS_AHEAD - 1);
-            coming.take_while(move |next| next.open <= close + LOOKED_AHEAD)
+            let coming = calendar.intervals_after(close).take(INTERVALS_AHEAD - 1).enumerate();
+            coming.take_while(move |(at, next)| *at == 0 || next.open <= close + LOOKED_AHEAD)
         });
+        let later = later.map(|(_, interval)| interval);
         let later = later.map(|interval| length(&interval)).max();
         let (open, first) = (interval.open, length(interval));
         Outlook { open, first, later: later.unwrap_or(Millis::ZERO) }
     }
 
-    pub(super) fn longest(&self) -> Millis {
+    fn longest(&self) -> Millis {
         self.first.max(self.later)
     }
 }
@@ -58,6 +66,30 @@ fn length(interval: &Interval) -> Millis {
         Some(close) if interval.allows_starts_after(interval.open) => close - interval.open,
         Some(_) => Millis::ZERO,
         None => ENDLESS,
+    }
+}
+
+/// What a class needs of an interval, and the longest interval that comes after the one that counts
+/// now; where that is long enough, no longer one is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    needed: Millis,
+    longest_to_come: Millis,
+}
+
+impl Room {
+    fn new(needed: Millis, later: Millis, calendar: &CampaignCalendar) -> Room {
+        let mut longest_to_come = later;
+        if let Some(close) = calendar.interval.as_ref().and_then(Interval::close) {
+            let coming = calendar.calendar.intervals_after(close).take(INTERVALS_SOUGHT);
+            for interval in coming.take_while(|next| next.open <= close + SOUGHT_AHEAD) {
+                if longest_to_come >= needed {
+                    break;
+                }
+                longest_to_come = longest_to_come.max(length(&interval));
+            }
+        }
+        Room { needed, longest_to_come }
     }
 }
 
@@ -130,8 +162,8 @@ impl Engine {
         class: ClassIx,
     ) -> Option<Wall> {
         let calendar = self.campaigns[campaign.at()].calendars.get(&project)?;
-        let need = calendar.needs.get(class.at()).copied().flatten()?;
-        Some(calendar.interval.as_ref()?.close()? + (Millis::ZERO - need))
+        let room = calendar.room(class)?;
+        Some(calendar.interval.as_ref()?.close()? + (Millis::ZERO - room.needed))
     }
 
     /// Whether one that starts at `at`, or at the opening where that is later, fits.
@@ -170,9 +202,9 @@ impl Engine {
         if self.fits(campaign, project, class, at) {
             return None;
         }
-        let need = self.need(campaign, project, class)?.room();
-        let later = self.outlook(campaign, project).map_or(Millis::ZERO, |outlook| outlook.later);
-        Some(if need > later { HoldKind::NeverFits } else { HoldKind::DoesNotFit })
+        let room = self.campaigns[campaign.at()].calendars.get(&project)?.room(class)?;
+        let fits_some_day = room.needed <= room.longest_to_come;
+        Some(if fits_some_day { HoldKind::DoesNotFit } else { HoldKind::NeverFits })
     }
 
     /// What one class needs has changed, in any campaign that is not over.
@@ -204,13 +236,15 @@ impl Engine {
 
     /// Whether it changed.
     fn refresh_need(&mut self, campaign: CampaignIx, project: ProjectIx, class: ClassIx) -> bool {
-        let need = self.need(campaign, project, class).map(|need| need.room());
+        let needed = self.need(campaign, project, class).map(|need| need.room());
+        let later = self.outlook(campaign, project).map_or(Millis::ZERO, |outlook| outlook.later);
         let calendars = &mut self.campaigns[campaign.at()].calendars;
         let Some(calendar) = calendars.get_mut(&project) else { return false };
-        if calendar.needs.len() <= class.at() {
-            calendar.needs.resize(class.at() + 1, None);
+        let room = needed.map(|needed| Room::new(needed, later, calendar));
+        if calendar.rooms.len() <= class.at() {
+            calendar.rooms.resize(class.at() + 1, None);
         }
-        std::mem::replace(&mut calendar.needs[class.at()], need) != need
+        std::mem::replace(&mut calendar.rooms[class.at()], room) != room
     }
 
     /// Looked for once per interval, and only where something is predicted.
@@ -229,11 +263,20 @@ impl Engine {
 }
 
 impl CampaignCalendar {
+    fn room(&self, class: ClassIx) -> Option<Room> {
+        self.rooms.get(class.at()).copied().flatten()
+    }
+
+    /// The longest interval after the one that counts now, as far as the class has to know it.
+    pub(super) fn longest_to_come(&self, class: ClassIx) -> Option<Millis> {
+        self.room(class).map(|room| room.longest_to_come)
+    }
+
     /// When classes cease to fit, each a millisecond after its last start.
     pub(super) fn fit_ends(&self) -> impl Iterator<Item = Wall> {
         let close = self.interval.as_ref().and_then(Interval::close);
-        let needs = self.needs.iter().copied().flatten();
-        needs.filter_map(move |need| Some(close? + (Millis(1) - need)))
+        let rooms = self.rooms.iter().copied().flatten();
+        rooms.filter_map(move |room| Some(close? + (Millis(1) - room.needed)))
     }
 }
 

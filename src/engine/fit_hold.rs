@@ -59,8 +59,9 @@ impl Engine {
         let calendar = self.campaigns[target.campaign.at()].calendars.get(&target.project);
         let close = calendar.and_then(|calendar| calendar.interval.as_ref()?.close());
         let left = if kind == HoldKind::NeverFits {
-            let outlook = self.outlook(target.campaign, target.project);
-            let longest = outlook.map_or(Millis::ZERO, |outlook| outlook.longest());
+            let class = self.known_class(ix);
+            let longest = calendar.zip(class).and_then(|(it, class)| it.longest_to_come(class));
+            let longest = longest.unwrap_or(Millis::ZERO);
             format!("the longest window to come lasts {}", in_seconds(longest))
         } else {
             let left = close.map_or(Millis::ZERO, |close| close - wall);

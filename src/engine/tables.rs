@@ -11,7 +11,7 @@ use crate::model::{
     Steady, Task, TaskId, Versions, Wall,
 };
 
-use super::fit::Outlook;
+use super::fit::{Outlook, Room};
 use super::index::{CampaignIx, ClassIx, CredentialIx, InstanceIx, LaneIx, ProjectIx, TargetIx};
 use super::quota::Bucket;
 use super::reach::Reach;
@@ -185,8 +185,8 @@ pub(super) struct CampaignCalendar {
     pub(super) restored: bool,
     /// Of that interval, once something was measured.
     pub(super) outlook: Option<Outlook>,
-    /// What each class needs before the end of an interval; `None` where nothing is predicted.
-    pub(super) needs: Vec<Option<Millis>>,
+    /// What each class needs of an interval; `None` where nothing is predicted.
+    pub(super) rooms: Vec<Option<Room>>,
 }
 
 impl Campaign {

@@ -1,8 +1,11 @@
 //! A target starts only if it is over before its window ends, by what its class took so far.
 
+use jiff::civil::date;
+use jiff::tz::TimeZone;
 use refit::engine::event::LearnedDuration;
 use refit::engine::view::PlanVerdict;
 use refit::engine::{Fact, Hold, HoldKind, TargetState};
+use refit::model::calendar::Freeze;
 use refit::model::duration::{DurationClass, Parts};
 use refit::model::policy::Fit;
 use refit::model::{CacheMode, Millis, Wall};
@@ -158,6 +161,34 @@ fn one_that_fits_no_window_to_come_is_blocked_in_the_plan_and_never_starts() {
     assert!(outside.detail.contains("needs 4h"), "{}", outside.detail);
     assert_eq!(outside.earliest, None);
     scene.expect_sound();
+}
+
+/// The only window that is long enough is not the next one, and further away than windows mostly
+/// are.
+#[test]
+fn what_fits_a_far_window_is_not_said_to_never_fit() {
+    let mut scene = Scene::new(2, |draft| {
+        draft.campaign().expected_duration = Some(mins(200));
+        draft.campaign().max_in_flight = 1;
+        (0..2).for_each(|number| takes(draft, number, 50));
+        let stop = Freeze {
+            name: "stop".into(),
+            from: date(2026, 3, 2).at(12, 0, 0, 0),
+            until: date(2026, 4, 20).at(12, 0, 0, 0),
+            every_year: false,
+            zone: TimeZone::UTC,
+            projects: Vec::new(),
+            campaigns: Vec::new(),
+        };
+        draft.settings.freezes.insert("stop".into(), stop);
+    });
+    run_into_window(&mut scene, 60);
+    let waits = |name: &&str| scene.state(name) == TargetState::Pending;
+    let second = ["cache-0", "cache-1"].into_iter().find(waits).expect("one at a time");
+    let hold = hold(&scene, second);
+    assert_eq!(hold.kind, HoldKind::DoesNotFit, "{}", hold.detail);
+    let earliest = hold.earliest.expect("some day it starts");
+    assert!(earliest > BEGIN + Millis::from_hours(40 * 24), "{}", earliest.rfc3339());
 }
 
 #[test]
