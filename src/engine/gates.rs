@@ -240,12 +240,13 @@ impl Engine {
         interval: crate::model::calendar::Interval,
     ) {
         // After a restart inside the interval it has been announced already.
-        let known = self.campaigns[ix.at()].detail.announced_open == Some(interval.open);
-        let calendar = self.campaigns[ix.at()].calendars.get_mut(&project);
+        let name = self.projects[project.at()].name.clone();
+        let campaign = &mut self.campaigns[ix.at()];
+        let calendar = campaign.calendars.get_mut(&project);
         let restored = calendar.is_some_and(|calendar| std::mem::take(&mut calendar.restored));
-        self.campaigns[ix.at()].detail.announced_open = Some(interval.open);
+        let before = campaign.detail.announced_opens.insert(name, interval.open);
         self.touch_campaign(ix);
-        if known && restored {
+        if restored && before == Some(interval.open) {
             return;
         }
         let fact = Fact::WindowOpened {

@@ -324,8 +324,8 @@ pub struct CampaignDetail {
     pub code_run: Option<(Arc<str>, u32)>,
     /// Ended with `failed`, `skipped: operator` apart: what the report says.
     pub completed_with_failures: bool,
-    /// Start of the interval that was last announced as open.
-    pub announced_open: Option<Wall>,
+    /// By project: the start of the interval that was last announced as open.
+    pub announced_opens: BTreeMap<ProjectName, Wall>,
     /// Until when this process and its predecessors watched the calendar.
     pub calendar_seen_until: Option<Wall>,
     /// The forecast's p90 passes its deadline.
