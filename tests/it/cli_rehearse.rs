@@ -49,6 +49,47 @@ fn a_campaign_that_never_completes_is_exit_1_with_what_it_waits_for() {
     fits_80_columns(&ran);
 }
 
+/// With the option's file, what it holds, the reason and the most steps of a run that ends soon.
+#[test]
+fn what_cannot_go_on_ends_soon_with_what_a_person_has_to_lift() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.toml");
+    let act = |what: &str| format!("acts = [{{ at = 2026-03-27T12:30:00, do = \"{what}\" }}]\n");
+    for (option, text, told) in [
+        (
+            "--faults",
+            "outcomes = { stuck = 1.0 }\n".to_owned(),
+            "never in 1 of 1 seeds: needs_operator: ",
+        ),
+        ("--acts", act("hold cart-0001"), "never in 1 of 1 seeds: held: held by operator"),
+        ("--acts", act("freeze --all"), "never in 1 of 1 seeds: frozen: everything by operator"),
+        ("--acts", act("touch FREEZE"), "never in 1 of 1 seeds: frozen: the file FREEZE is there"),
+    ] {
+        fs::write(&path, &text).unwrap();
+        let ran = rehearse(&format!("--seeds 1 {option} {}", path.display()));
+        assert_eq!((ran.exit, ran.stderr.as_str()), (1, ""), "{text}: {}", ran.stdout);
+        let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(told), "{text}: {}", ran.stdout);
+        assert!(words.contains("nothing that is left goes on by itself"), "{}", ran.stdout);
+        let windows = ran
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("Sat ") || line.starts_with("Sun "))
+            .count();
+        assert!(windows <= 4, "{text}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn what_is_only_cut_off_is_not_said_to_be_over_never() {
+    let ran = rehearse("--seeds 1 --takes 20d --until 2026-04-02T00:00");
+    assert_eq!(ran.exit, 1, "{}", ran.stdout);
+    let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("not over in 1 of 1 seeds: by Thu 2026-04-02 00:00"), "{}", ran.stdout);
+    assert!(!words.contains(" completes never"), "{}", ran.stdout);
+    assert!(!words.contains(" outside_window"), "{}", ran.stdout);
+}
+
 #[test]
 fn json_and_a_page_tell_the_same_and_the_page_loads_and_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();

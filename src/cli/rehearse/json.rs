@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::json::instant;
 use crate::model::Wall;
-use crate::rehearse::rehearsal::{CampaignReport, GroupReport, RunEnd};
+use crate::rehearse::rehearsal::{CampaignReport, GroupReport, RunEnd, Unfinished};
 use crate::rehearse::{CallCounts, Spread};
 
 use super::Rehearsed;
@@ -113,7 +113,7 @@ fn campaign(campaign: &CampaignReport) -> Value {
         "digest": campaign.digest,
         "completes": spread(campaign.completes),
         "unfinished": campaign.unfinished,
-        "waits": campaign.waits,
+        "waits": campaign.why.as_ref().map(waits),
         "budget_trips": trips
             .map(|(seed, at)| json!({ "seed": seed, "at": instant(*at) }))
             .collect::<Vec<_>>(),
@@ -123,6 +123,17 @@ fn campaign(campaign: &CampaignReport) -> Value {
         "outcomes": outcomes.collect::<Vec<_>>(),
         "course": course.collect::<Vec<_>>(),
     })
+}
+
+fn waits(why: &Unfinished) -> String {
+    match why {
+        Unfinished::Stuck(waits) => waits.clone(),
+        Unfinished::By(at, waits) => match instant(*at) {
+            Some(at) => format!("not over by {at}; {waits}"),
+            None => waits.clone(),
+        },
+        Unfinished::TooManySteps(waits) => format!("cut off; {waits}"),
+    }
 }
 
 fn group(group: &GroupReport) -> Value {

@@ -10,7 +10,7 @@ use crate::cli::{Context, escape};
 use crate::model::calendar::LONG_AGO;
 use crate::model::{Millis, ProjectName, Wall};
 use crate::rehearse::rehearsal::{
-    CampaignReport, Crashes, GroupOf, GroupReport, OutcomeReport, RunEnd, WindowReport,
+    CampaignReport, Crashes, GroupOf, GroupReport, OutcomeReport, RunEnd, Unfinished, WindowReport,
 };
 use crate::rehearse::{CallCounts, Spread};
 
@@ -125,10 +125,17 @@ pub fn facts(
     clock: &Clock,
 ) -> Vec<(&'static str, String)> {
     let mut facts = vec![("completes", completes(&campaign.completes, clock))];
-    if !campaign.unfinished.is_empty() {
-        let waits = clock.localized(campaign.waits.as_deref().unwrap_or_default());
-        facts
-            .push(("never", format!("in {} of {seeds} seeds: {waits}", campaign.unfinished.len())));
+    if let Some(why) = &campaign.why {
+        let (key, told) = match why {
+            Unfinished::Stuck(waits) => ("never", waits.clone()),
+            Unfinished::By(at, waits) => {
+                facts.retain(|_| campaign.completes.p50.is_some());
+                ("not over", format!("by {}; {waits}", clock.show(*at)))
+            }
+            Unfinished::TooManySteps(waits) => ("not over", format!("cut off; {waits}")),
+        };
+        let (told, seeds_of) = (clock.localized(&told), campaign.unfinished.len());
+        facts.push((key, format!("in {seeds_of} of {seeds} seeds: {told}")));
     }
     if let Some((seed, at)) = campaign.budget_trips.first() {
         let trips = campaign.budget_trips.len();

@@ -6,6 +6,7 @@
 mod groups;
 mod report;
 mod run;
+mod stall;
 mod tally;
 mod windows;
 
@@ -13,20 +14,20 @@ use std::collections::BTreeMap;
 
 pub use groups::{GroupOf, GroupRun};
 pub use report::{
-    Band, CampaignReport, GroupReport, OutcomeReport, Report, SeedFinding, WaveReport, WindowReport,
+    Band, CampaignReport, GroupReport, OutcomeReport, Report, SeedFinding, Unfinished, WaveReport,
+    WindowReport,
 };
 pub use run::{CampaignRun, Outcome, Run, RunEnd};
 pub use tally::{Bar, Times, WaveTimes};
 pub use windows::WindowRun;
 
-use crate::engine::view::CampaignStatus;
-use crate::engine::{CampaignState, TargetState};
 use crate::model::{CampaignName, Millis, Settings, Wall};
 use crate::rehearse::durations::{Durations, Sources, rows_of};
 use crate::rehearse::fleet::Fleet;
 use crate::rehearse::scenario::ActAt;
 use crate::rehearse::{Ended, Host, Mischief, Setup};
 use crate::sim::world::{FaultProfile, Knobs, SpanRange, World};
+pub(super) use stall::Look;
 pub(super) use tally::Tally;
 
 /// Steps of a run that any fleet gets, and more for each instance: a task of an hour that is
@@ -183,12 +184,7 @@ impl Stage<'_> {
 
     /// Whatever is left waits for somebody, or for a window that never opens.
     fn is_stalled(&self, host: &Host) -> bool {
-        let Some((engine, now)) = host.engine().zip(host.steady()) else { return false };
-        let is_quiet = host.now() - self.tally.moved_at >= LOOK_EVERY;
-        let asked =
-            |status: &&CampaignStatus| self.campaign.is_none_or(|name| status.name == *name);
-        let overview = engine.overview(now);
-        overview.campaigns.iter().filter(asked).all(|status| waits_for_ever(status, is_quiet))
+        Look::at(host).is_some_and(|look| look.is_stuck(self.campaign, self.tally.is_quiet(host)))
     }
 }
 
@@ -201,20 +197,4 @@ fn is_over(host: &Host, campaign: Option<&CampaignName>) -> bool {
         Some(campaign) => is_over(campaign),
         None => names.all(is_over),
     }
-}
-
-fn waits_for_ever(status: &CampaignStatus, is_quiet: bool) -> bool {
-    let Some(state) = status.state else { return status.selection_empty };
-    if state.is_over() {
-        return true;
-    }
-    let count = |state: TargetState| status.counts.get(&state).copied().unwrap_or_default();
-    let open = count(TargetState::Pending) + status.in_flight;
-    let is_stopped = matches!(state, CampaignState::Paused | CampaignState::AwaitingApproval)
-        && status.in_flight == 0
-        && !status.draining;
-    let never_opens = status.in_flight == 0 && status.intervals.values().all(Option::is_none);
-    // What an operator is asked about may yet end by itself: not if nothing has moved for long.
-    let needs_operator = open > 0 && status.needs_operator >= open && is_quiet;
-    is_stopped || never_opens || needs_operator
 }

@@ -47,9 +47,9 @@ pub struct CampaignReport {
     /// Of the first seed.
     pub digest: Arc<str>,
     pub completes: Spread<Wall>,
-    /// Seeds in which it was not over, with what the rest waits for in the first of them.
+    /// Seeds in which it was not over, and why in the first of them.
     pub unfinished: Vec<u64>,
-    pub waits: Option<String>,
+    pub why: Option<Unfinished>,
     /// Seeds in which its budget tripped, and when in the first of them.
     pub budget_trips: Vec<(u64, Wall)>,
     /// By which cause it paused, in how many seeds.
@@ -60,6 +60,17 @@ pub struct CampaignReport {
     pub bands: Vec<Band>,
     /// Of the first seed.
     pub bars: Vec<Bar>,
+}
+
+/// Why a campaign was not over, with what the rest waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfinished {
+    /// It never will be.
+    Stuck(String),
+    /// Not by then; it would have gone on.
+    By(Wall, String),
+    /// Its run was cut off for its length.
+    TooManySteps(String),
 }
 
 /// How many targets end, or are left, alike.
@@ -175,8 +186,11 @@ impl CampaignReport {
             .iter()
             .filter_map(|run| Some((run.seed, run.campaigns.iter().find(|it| it.name == *name)?)))
             .collect();
-        let is_over = |run: &CampaignRun| run.state.is_some_and(|state| state.is_over());
-        let unfinished = || each.iter().filter(|(_, run)| !is_over(run));
+        let unfinished = || each.iter().filter(|(_, run)| !run.is_over());
+        let why = |(seed, campaign): &(u64, &CampaignRun)| {
+            let run = runs.iter().find(|run| run.seed == *seed)?;
+            Some(Unfinished::of(run, campaign))
+        };
         let mut pauses = BTreeMap::new();
         for (_, run) in &each {
             let causes: BTreeSet<&String> = run.pauses.iter().map(|(_, cause)| cause).collect();
@@ -189,7 +203,7 @@ impl CampaignReport {
             digest: each.first().map(|(_, run)| run.digest.clone()).unwrap_or_default(),
             completes: Spread::of(each.iter().map(|(_, run)| run.over_at).collect()),
             unfinished: unfinished().map(|(seed, _)| *seed).collect(),
-            waits: unfinished().next().map(|(_, run)| waits(run)),
+            why: unfinished().next().and_then(why),
             budget_trips: trips.collect(),
             pauses,
             outcomes: outcomes(&each),
@@ -197,6 +211,18 @@ impl CampaignReport {
             windows: windows(name, runs),
             bands: bands(&each),
             bars: each.first().map(|(_, run)| run.bars.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Unfinished {
+    fn of(run: &Run, campaign: &CampaignRun) -> Unfinished {
+        let waits = waits(campaign);
+        match run.end {
+            _ if campaign.is_stuck => Unfinished::Stuck(waits),
+            RunEnd::TimeOver => Unfinished::By(run.ended_at, waits),
+            RunEnd::TooManySteps => Unfinished::TooManySteps(waits),
+            RunEnd::Over | RunEnd::Stalled => Unfinished::Stuck(waits),
         }
     }
 }

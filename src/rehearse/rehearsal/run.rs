@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::groups::GroupRun;
+use super::stall::Look;
 use super::tally::{Bar, CampaignTally, Counted, Tally, WaveTimes};
 use super::windows::WindowRun;
 use crate::engine::rows::TargetRow;
-use crate::engine::view::{CampaignStatus, HoldCount};
 use crate::engine::{CampaignState, Hold, TargetState};
 use crate::model::{CampaignName, Wall};
 use crate::rehearse::scenario::complaints;
@@ -62,9 +62,10 @@ pub struct CampaignRun {
     pub outcomes: Vec<Outcome>,
     pub waves: Vec<(Arc<str>, WaveTimes)>,
     pub bars: Vec<Bar>,
-    /// What those that are left wait for.
+    /// What keeps it from its end, once its next interval has opened.
     pub hold: Option<Hold>,
-    pub waits: Vec<HoldCount>,
+    /// Nothing of it goes on by itself.
+    pub is_stuck: bool,
     /// When each target ended that did, in order.
     pub ends: Vec<Wall>,
 }
@@ -83,15 +84,21 @@ pub struct Outcome {
 
 impl Run {
     pub(super) fn of(seed: u64, host: &Host, tally: Tally, end: RunEnd) -> Run {
-        let status = host.engine().zip(host.steady()).map(|(engine, now)| engine.status(now));
-        let status = status.map(|status| status.campaigns).unwrap_or_default();
+        let (look, is_quiet) = (Look::at(host), tally.is_quiet(host));
         let Counted { mut campaigns, windows, groups, times } = tally.finish();
         let outcomes = outcomes(host);
         let of = |name: &CampaignName| {
             let told = campaigns.remove(name).unwrap_or_default();
-            let status = status.iter().find(|status| status.name == *name);
             let outcomes = outcomes.get(name).cloned().unwrap_or_default();
-            CampaignRun::of(name, host, told, status, outcomes)
+            let run = CampaignRun::of(name, host, told, outcomes);
+            match &look {
+                Some(look) if !run.is_over() => CampaignRun {
+                    hold: look.reason(name),
+                    is_stuck: look.is_stuck(Some(name), is_quiet),
+                    ..run
+                },
+                _ => run,
+            }
         };
         let mut run = Run {
             seed,
@@ -118,11 +125,14 @@ impl Run {
 }
 
 impl CampaignRun {
+    pub fn is_over(&self) -> bool {
+        self.state.is_some_and(|state| state.is_over())
+    }
+
     fn of(
         name: &CampaignName,
         host: &Host,
         told: CampaignTally,
-        status: Option<&CampaignStatus>,
         outcomes: Vec<Outcome>,
     ) -> CampaignRun {
         let row = host.store().campaign(name);
@@ -149,8 +159,8 @@ impl CampaignRun {
             bars: told.bars(),
             budget_trips: told.budget_trips,
             pauses: told.pauses,
-            hold: status.and_then(|status| status.hold.clone()),
-            waits: status.map(|status| status.waits.clone()).unwrap_or_default(),
+            hold: None,
+            is_stuck: false,
             ends: Vec::new(),
         }
     }

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use super::groups::{GroupRun, Groups};
 use super::windows::{Bounds, WindowRun, Windows};
 use crate::engine::{Event, Fact};
-use crate::model::{CampaignName, TargetId, Wall};
+use crate::model::{CampaignName, Millis, TargetId, Wall};
 use crate::rehearse::Host;
+
+/// Longer than any doubt that ends without an operator, and than a daily window is apart from the
+/// next.
+const QUIET_FOR: Millis = Millis::from_hours(24);
 
 /// When a target first went into flight, and when it ended for the last time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,7 +69,7 @@ pub(in crate::rehearse) struct Tally {
     windows: Windows,
     groups: Groups,
     /// When a target last changed its state.
-    pub moved_at: Wall,
+    moved_at: Wall,
 }
 
 impl Tally {
@@ -80,6 +84,11 @@ impl Tally {
             groups: Groups::new(is_detailed),
             moved_at: begin,
         }
+    }
+
+    /// Nothing has moved for so long that what asks for an operator will not end by itself.
+    pub fn is_quiet(&self, host: &Host) -> bool {
+        host.now() - self.moved_at >= QUIET_FOR
     }
 
     /// Takes in what is new since it last looked, and tells whether a campaign ended by it.

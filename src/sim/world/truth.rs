@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Outcome;
 use super::World;
 use super::instance::Applied;
 use crate::model::{InstanceStatus, Versions};
@@ -31,6 +32,15 @@ impl World {
             deleted: instance.deleted,
             data_lost: instance.data_lost,
             applied: instance.applied.clone(),
+        })
+    }
+
+    /// An upgrade runs on it that ends without anybody's doing; `project` is the cloud's id.
+    pub fn will_end(&self, project: &str, instance: &str) -> bool {
+        self.find(project, instance).is_some_and(|place| {
+            let instance = self.instance(place);
+            let mut running = instance.running.iter().map(|index| &instance.tasks[*index]);
+            running.any(|task| task.outcome != Outcome::Stuck)
         })
     }
 
