@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use proviso::Proviso;
 pub use told::{CampaignForecast, Forecast, Reason, TargetForecast};
 
-use super::rehearsal::{RunEnd, Stage, Tally, Times, Until};
+use super::rehearsal::{Look, RunEnd, Stage, Tally, Times, Until};
 use super::{Act, Durations, Host, Mischief, Setup, Spread, learned};
 use crate::engine::TargetState;
 use crate::engine::rows::{CampaignRow, Rows, TargetRow};
@@ -235,23 +235,25 @@ impl Play<'_> {
 
 /// Why each target that is left is, in a run that ended so.
 fn left(host: &Host, end: RunEnd) -> BTreeMap<TargetId, String> {
-    let Some((engine, now)) = host.engine().zip(host.steady()) else { return BTreeMap::new() };
-    let open = host.store().targets().filter(|row| !row.state.is_terminal());
+    let Some(look) = Look::at(host) else { return BTreeMap::new() };
     let by = host.now().rfc3339();
     let cut_off = match end {
-        RunEnd::Over | RunEnd::Stalled => String::new(),
-        RunEnd::TimeOver => format!("not over by {by}; "),
-        RunEnd::TooManySteps => format!("given up at {by}, after too many steps; "),
+        RunEnd::Over | RunEnd::Stalled => None,
+        RunEnd::TimeOver => Some(format!("not over by {by}")),
+        RunEnd::TooManySteps => Some(format!("given up at {by}, after too many steps")),
     };
+    let open = host.store().targets().filter(|row| !row.state.is_terminal());
     let why = |row: &TargetRow| match (&row.held_by, &row.needs_operator) {
-        // Outside a window these would not be told of.
         (Some(by), _) => format!("held by {by}"),
         (_, Some(why)) => format!("needs an operator: {why}"),
-        _ => match engine.hold(&row.id, now) {
-            Some(hold) if hold.detail.is_empty() => format!("{cut_off}{}", hold.kind.word()),
-            Some(hold) => format!("{cut_off}{}: {}", hold.kind.word(), hold.detail),
-            None => format!("{cut_off}{}", row.state),
-        },
+        _ => {
+            let hold = look.hold(row).map(|hold| match &*hold.detail {
+                "" => hold.kind.word().to_owned(),
+                detail => format!("{}: {detail}", hold.kind.word()),
+            });
+            let told: Vec<String> = cut_off.iter().cloned().chain(hold).collect();
+            if told.is_empty() { row.state.to_string() } else { told.join("; ") }
+        }
     };
     open.map(|row| (row.id.clone(), why(row))).collect()
 }
