@@ -1,8 +1,9 @@
-//! Files that are no configuration: fleets, faults, durations, acts, scenarios. A mistake in one is shown with
-//! file, line, column and caret, and ends the command with 65.
+//! Files that are no configuration: fleets, faults, durations, acts, scenarios. A mistake in one is
+//! shown with file, line, column and caret, and ends the command with 65.
 
 use std::fs;
 use std::path::Path;
+use std::string::FromUtf8Error;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -33,9 +34,17 @@ pub fn text(path: &Path) -> Result<String, Failure> {
         let message = format!("{name} is larger than {SIZE_MAX} bytes");
         return Err(Failure::new(Exit::BadData, message));
     }
-    fs::read_to_string(path).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| {
         Failure::new(Exit::BadData, format!("{name} cannot be read")).because(&error)
-    })
+    })?;
+    String::from_utf8(bytes).map_err(|error| wrong(not_utf8(path, &error)))
+}
+
+fn not_utf8(path: &Path, error: &FromUtf8Error) -> Findings {
+    let at = error.utf8_error().valid_up_to();
+    // What cannot be shown stands as a mark of three bytes from there on.
+    let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+    Document::new(path, shown).error(at..at + 3, "this is not UTF-8", None)
 }
 
 /// What a data file says wrongly, and where.

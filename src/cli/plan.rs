@@ -203,7 +203,7 @@ fn waves(campaign: &CampaignPlan, now: Wall, clock: &Clock) -> Vec<String> {
         let projects: Vec<&str> = projects.into_iter().map(ProjectName::as_str).collect();
         let projects = escape::line(&projects.join(", "));
         let when = match interval {
-            None => "never: no window opens again".to_owned(),
+            None => "never: no window to come takes them in".to_owned(),
             Some(one) if one.open <= now => format!("its window {}", open_now(one, now, clock)),
             Some(one) => {
                 let from = clock.show(one.open);
@@ -345,7 +345,7 @@ fn runs(verdict: &PlanVerdict) -> String {
 }
 
 /// The first interval of a target that is upgraded, or would be but for what blocks it; the inner
-/// `None` where no window opens again.
+/// `None` where no window that takes it in opens again.
 fn interval(verdict: &PlanVerdict) -> Option<Option<&IntervalView>> {
     match verdict {
         PlanVerdict::Upgrade { interval, .. } | PlanVerdict::Blocked { interval, .. } => {
@@ -366,7 +366,7 @@ fn when(verdict: &PlanVerdict, now: Wall, clock: &Clock) -> String {
     match interval(verdict).flatten() {
         Some(interval) if interval.open <= now => "now".to_owned(),
         Some(interval) => clock.show_date(interval.open),
-        None => "never: no window".to_owned(),
+        None => "never: no window takes it in".to_owned(),
     }
 }
 

@@ -39,9 +39,9 @@ pub async fn plan(campaign: Option<&str>, context: &Context) -> Result<(Plan, St
     if let Some(name) = campaign {
         settings::campaign(&loaded, name)?;
     }
-    context.output.say("No daemon is running: the fleet is read here. Nothing is upgraded.");
     let stop = CancellationToken::new();
     let daemon = Daemon::open(options(loaded, stop.clone())).await.map_err(daemon_failure)?;
+    context.output.say("No daemon is running: the fleet is read here. Nothing is upgraded.");
     let handle = daemon.handle();
     let running = tokio::spawn(daemon.run());
     let planned = tokio::select! {

@@ -120,7 +120,9 @@ impl WorldSpec {
         }
         if count > INSTANCES_MAX {
             let message = format!("{count} instances are more than {INSTANCES_MAX}");
-            return Err(Misfit::new(0..0, message));
+            let counts = self.projects.iter().flat_map(|project| &project.instances);
+            let largest = counts.map(|instance| instance.count).max().unwrap_or_default();
+            return Err(Misfit::new(number(text, largest), message));
         }
         Ok(())
     }
@@ -147,6 +149,19 @@ fn mention(text: &str, name: &str, number: usize) -> Range<usize> {
     let quoted = format!("\"{name}\"");
     let found = text.match_indices(&quoted).nth(number);
     found.map_or(0..0, |(offset, _)| offset..offset + quoted.len())
+}
+
+/// Where the number stands for the first time as the count of something.
+fn number(text: &str, count: usize) -> Range<usize> {
+    let digits = count.to_string();
+    let is_count = |(offset, _): &(usize, &str)| {
+        text[..*offset]
+            .trim_end()
+            .strip_suffix('=')
+            .is_some_and(|it| it.trim_end().ends_with("count"))
+    };
+    let found = text.match_indices(&*digits).find(is_count);
+    found.map_or(0..0, |(offset, _)| offset..offset + digits.len())
 }
 
 #[cfg(test)]
@@ -253,6 +268,13 @@ steps = ["error_500_before", { decision = "slow", delay = "2s", times = 2 }, "ok
         let text = WORLD.replace("count = 3", "count = 3\nid = \"abc\"");
         let error = WorldSpec::from_toml(&text, "w.toml").unwrap_err();
         assert_eq!((error.line, error.column), (29, 6), "{error}");
+    }
+
+    #[test]
+    fn a_world_that_is_too_large_is_shown_where_its_largest_count_stands() {
+        let text = WORLD.replace("count = 3", "count = 4000000000");
+        let error = WorldSpec::from_toml(&text, "w.toml").unwrap_err();
+        assert_eq!((error.line, error.column), (28, 9), "{error}");
     }
 
     #[test]

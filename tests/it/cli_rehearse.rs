@@ -162,6 +162,26 @@ fn a_mistake_in_a_file_is_exit_65_with_line_column_and_caret() {
     }
 }
 
+#[test]
+fn bytes_that_are_no_text_are_shown_where_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.toml");
+    let name = path.to_str().unwrap();
+    fs::write(&path, b"project = []\nname = \"\xff\xfe\"\n").unwrap();
+    let config = "--config tests/fixtures/cli/rehearse/refit.toml --begin 2026-03-27T12:00";
+    for command in [
+        format!("rehearse {config} --fleet {name}"),
+        format!("rehearse {config} --fleet tests/fixtures/cli/rehearse/fleet.toml --faults {name}"),
+        format!("rehearse --scenario {name}"),
+    ] {
+        let ran = refit(&command);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (65, ""), "{command}: {}", ran.stderr);
+        let said = ran.said();
+        assert!(said.contains(&format!("{name}:2:9 ")), "{command}: {}", ran.stderr);
+        assert!(said.contains("not UTF-8"), "{command}: {}", ran.stderr);
+    }
+}
+
 /// Of 18 instances all but one are of the kind ha.
 #[test]
 fn each_class_takes_as_long_as_a_file_declares_of_it() {
