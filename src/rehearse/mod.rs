@@ -17,6 +17,7 @@ pub mod rehearsal;
 pub mod scenario;
 mod spread;
 mod store;
+mod verdict;
 mod wire;
 
 pub use agenda::{Act, Network};
@@ -28,4 +29,5 @@ pub use met::{ACT_KINDS, Met, REQUEST_KINDS};
 pub use mischief::{Boundary, Mischief, PlannedCrash};
 pub use spread::Spread;
 pub use store::MemoryStore;
+pub use verdict::complaints;
 pub use wire::UpgradeCall;

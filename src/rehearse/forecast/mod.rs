@@ -146,7 +146,7 @@ impl Play<'_> {
             over: over.collect(),
             times: counted.times,
             left: left(&host, end),
-            broken: super::scenario::complaints(&host),
+            broken: super::verdict::broken_rules(&host),
         }
     }
 

@@ -10,8 +10,7 @@ use super::windows::WindowRun;
 use crate::engine::rows::TargetRow;
 use crate::engine::{CampaignState, Hold, TargetState};
 use crate::model::{CampaignName, Wall};
-use crate::rehearse::scenario::complaints;
-use crate::rehearse::{CallCounts, Host};
+use crate::rehearse::{CallCounts, Host, complaints};
 
 /// Names of one outcome; the rest is counted.
 const NAMED: usize = 5;

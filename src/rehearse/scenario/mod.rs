@@ -11,7 +11,7 @@ mod timeline;
 use jiff::tz::TimeZone;
 
 pub use deed::{Deed, FORMS, TargetOrder};
-pub use play::{Played, Said, complaints};
+pub use play::{Played, Said};
 pub use script::{ActAt, ActLine, CrashLine, Expected, LearnedLine, Script, Stage, acts};
 
 use crate::engine::rows::{DurationRow, Rows};

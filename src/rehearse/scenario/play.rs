@@ -6,7 +6,7 @@ use super::script::ActAt;
 use super::timeline::Timeline;
 use crate::engine::{Command, Reply};
 use crate::model::{Millis, TargetId, Wall};
-use crate::rehearse::{Act, Host};
+use crate::rehearse::{Act, Host, complaints};
 
 /// Steps that no story of people's size needs.
 const STEPS_MAX: u64 = 2_000_000;
@@ -61,13 +61,6 @@ fn run(
 fn is_over(host: &Host) -> bool {
     let mut names = host.settings().campaigns.keys();
     names.all(|name| host.store().campaign(name).is_some_and(|row| row.state.is_over()))
-}
-
-/// Broken rules, with a last recount, and whatever else is wrong.
-pub fn complaints(host: &Host) -> Vec<String> {
-    let broken = host.violations().iter().map(ToString::to_string);
-    let recounted = host.recount().into_iter().map(|each| format!("recount: {each}"));
-    broken.chain(recounted).chain(host.problems().iter().cloned()).collect()
 }
 
 /// What is told of something that somebody did.

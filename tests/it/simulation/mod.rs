@@ -125,7 +125,7 @@ pub fn live(seed: u64, mode: Mode, planted: Planted) -> Life {
     if complaints.is_empty() && mode == Mode::Liveness {
         heal(&mut host, at_first, &mut complaints);
     }
-    complaints.extend(judge::complaints(&host));
+    complaints.extend(refit::rehearse::complaints(&host));
     Life { host, complaints }
 }
 
