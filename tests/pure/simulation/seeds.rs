@@ -79,6 +79,20 @@ fn the_same_seed_gives_the_same_ledger_byte_for_byte() {
     }
 }
 
+/// The mode of that name; without a name all of them.
+fn modes(wanted: Option<&str>) -> Vec<Mode> {
+    let modes: Vec<Mode> =
+        Mode::ALL.into_iter().filter(|mode| wanted.is_none_or(|it| it == mode.word())).collect();
+    assert!(!modes.is_empty(), "no mode is called {}", wanted.unwrap_or_default());
+    modes
+}
+
+#[test]
+#[should_panic(expected = "no mode is called safty")]
+fn a_mode_that_does_not_exist_is_refused() {
+    modes(Some("safty"));
+}
+
 /// What `tests/soak` runs; it sets these variables.
 #[test]
 #[ignore = "a soak takes as long as one likes"]
@@ -87,10 +101,8 @@ fn soak() {
         env::var(name).ok().map(|text| text.parse::<u64>().expect("a seed or count is a number"))
     };
     let (first, count) = (number("REFIT_SEED").unwrap_or(0), number("REFIT_SEEDS").unwrap_or(1));
-    let wanted = env::var("REFIT_MODE").ok();
-    for mode in
-        Mode::ALL.into_iter().filter(|mode| wanted.as_deref().is_none_or(|it| it == mode.word()))
-    {
+    assert!(count > 0, "no seed is no soak");
+    for mode in modes(env::var("REFIT_MODE").ok().as_deref()) {
         if count == 1 {
             println!("{} seed {first}", mode.word());
             let Life { host, complaints } = live(first, mode, Planted::default());
