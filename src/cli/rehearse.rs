@@ -2,7 +2,7 @@
 //!
 //! The production engine runs in virtual time against a simulated cloud that holds this fleet: all
 //! windows, freezes and clock changes of weeks, once for each seed. Nothing is sent anywhere, and no
-//! secret is read.
+//! secret is read; with `--live` the fleet is planned first, as `refit plan` does it.
 
 mod axis;
 mod html;

@@ -259,6 +259,7 @@ pub enum Fact {
     },
     WindowClosed {
         close: Wall,
+        /// Of the campaign, in this project.
         in_flight: u32,
     },
     WindowMissed {

@@ -208,7 +208,7 @@ impl Engine {
             calendar.announced = Some(opened.clone());
         }
         if let Some(ended) = ended {
-            let in_flight = self.campaigns[ix.at()].in_flight();
+            let in_flight = self.in_flight_there(ix, project);
             let close = ended.known_until();
             self.record_window(ix, project, Fact::WindowClosed { close, in_flight });
             self.calendar_seen(ix, close);
@@ -219,6 +219,12 @@ impl Engine {
         }
         self.wake_at_edge(ix, project);
         self.mark_project(project);
+    }
+
+    /// How much of the campaign is in flight in that project.
+    fn in_flight_there(&self, ix: CampaignIx, project: ProjectIx) -> u32 {
+        let in_flight = self.projects[project.at()].in_flight.iter();
+        in_flight.filter(|target| self.targets[target.at()].campaign == ix).count() as u32
     }
 
     /// Wakes the campaign when the interval opens or ends, for all or for one class.

@@ -71,6 +71,14 @@ fn what_cannot_go_on_ends_soon_with_what_a_person_has_to_lift() {
         let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(told), "{text}: {}", ran.stdout);
         assert!(words.contains("nothing that is left goes on by itself"), "{}", ran.stdout);
+        // Both canaries started in the shop; neither ended.
+        let rows = [
+            "Sat 2026-03-28 01:00 +01:00 02:00 search 0 0 0 0 -",
+            "Sat 2026-03-28 01:00 +01:00 03:30 shop 2 0 2 2 ",
+        ];
+        if option == "--faults" {
+            assert!(rows.iter().all(|row| words.contains(row)), "{}", ran.stdout);
+        }
         let windows = ran
             .stdout
             .lines()
@@ -251,6 +259,18 @@ fn a_scenario_is_played_and_its_timeline_told() {
     assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
     let file = fs::read_to_string(Path::new("tests/scenarios/happy-upgrade.toml")).unwrap();
     assert!(file.contains(&format!("'''\n{}'''", ran.stdout)), "{}", ran.stdout);
+    assert!(ran.stdout.contains("cloud: asked to upgrade "), "{}", ran.stdout);
+
+    // Whatever an instance is called, the timeline shows it and does not obey it.
+    let name = "\"cart\\u001b[31m\\u202e\"";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.toml");
+    fs::write(&path, file.replace("\"cart\"", name)).unwrap();
+    let ran = refit(&format!("rehearse --scenario {}", path.display()));
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    assert!(ran.stdout.contains(r"asked to upgrade cart\u{1b}[31m\u{202e}:"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(['\u{1b}', '\u{202e}']), "{:?}", ran.stdout);
+
     let ran = refit("rehearse --scenario tests/fixtures/bad-scenario/act-on-a-day.toml");
     assert_eq!(ran.exit, 65, "{}", ran.stderr);
 }

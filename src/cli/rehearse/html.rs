@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::cli::Context;
 use crate::cli::moment::Clock;
 use crate::model::calendar::LONG_AGO;
+use crate::model::text::is_disruptive;
 use crate::rehearse::rehearsal::{CampaignReport, GroupReport, OutcomeReport, WindowReport};
 
 use super::axis::Axis;
@@ -27,7 +28,7 @@ pub fn escaped(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            control if control.is_control() => safe.push('\u{fffd}'),
+            odd if is_disruptive(odd) => safe.push('\u{fffd}'),
             letter => safe.push(letter),
         }
     }
@@ -209,10 +210,11 @@ mod tests {
 
     #[test]
     fn foreign_text_is_text_and_nothing_else() {
-        let text = table(&["<b>"], &[], vec![vec!["\"><script>alert('&')</script>\u{1b}".into()]]);
+        let text =
+            table(&["<b>"], &[], vec![vec!["\"><script>alert('&')</script>\u{1b}\u{202e}".into()]]);
         assert!(!text.contains("<script") && !text.contains("<b>"), "{text}");
         assert!(text.contains("&quot;&gt;&lt;script&gt;alert(&#39;&amp;&#39;)"), "{text}");
-        assert!(!text.contains('\u{1b}'));
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
     }
 
     #[test]

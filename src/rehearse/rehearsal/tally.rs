@@ -70,6 +70,8 @@ pub(in crate::rehearse) struct Tally {
     groups: Groups,
     /// When a target last changed its state.
     moved_at: Wall,
+    /// When it last looked.
+    seen_at: Wall,
 }
 
 impl Tally {
@@ -83,6 +85,7 @@ impl Tally {
             windows: Windows::default(),
             groups: Groups::new(is_detailed),
             moved_at: begin,
+            seen_at: begin,
         }
     }
 
@@ -101,6 +104,7 @@ impl Tally {
             self.tell(host, event);
         }
         self.told = ledger.len();
+        self.seen_at = host.now();
         is_over
     }
 
@@ -197,7 +201,10 @@ impl Tally {
     }
 
     /// What it counted.
-    pub fn finish(self) -> Counted {
+    pub fn finish(mut self) -> Counted {
+        for flight in self.in_flight.values() {
+            self.windows.left(flight.window, self.seen_at);
+        }
         Counted {
             campaigns: self.campaigns,
             windows: self.windows.finish(),

@@ -20,11 +20,11 @@ pub struct WindowRun {
     pub starts: u32,
     /// Of these, those that ended, whenever that was.
     pub ends: u32,
-    /// How much of the campaign was in flight when it closed.
+    /// How much of the campaign was in flight there when it closed.
     pub in_flight_at_close: u32,
     /// Of the starts, those that were not over when it closed.
     pub overruns: u32,
-    /// The longest time past the close.
+    /// The longest time past the close; of what never ended, until the run did.
     pub longest_overrun: Millis,
     /// No process ran in it.
     pub missed: bool,
@@ -38,6 +38,8 @@ pub(super) struct Windows {
     index: BTreeMap<Key, usize>,
     /// The latest of each campaign in each project.
     current: BTreeMap<(CampaignName, ProjectName), usize>,
+    /// What each project had in flight when it closed there.
+    at_close: BTreeMap<(usize, ProjectName), u32>,
 }
 
 /// The bounds of an interval, as its event tells them.
@@ -86,8 +88,8 @@ impl Windows {
     /// One may close earlier than it was going to: an operator's freeze.
     pub fn closed(&mut self, campaign: &CampaignName, project: &ProjectName, in_flight: u32) {
         if let Some(&at) = self.current.get(&(campaign.clone(), project.clone())) {
-            let window = &mut self.all[at];
-            window.in_flight_at_close = window.in_flight_at_close.max(in_flight);
+            let known = self.at_close.entry((at, project.clone())).or_default();
+            *known = in_flight.max(*known);
         }
     }
 
@@ -106,8 +108,15 @@ impl Windows {
     }
 
     pub fn ended(&mut self, window: Option<usize>, at: Wall) {
+        self.left(window, at);
+        if let Some(window) = window {
+            self.all[window].ends += 1;
+        }
+    }
+
+    /// A target of it is not in flight any more, or still is as the run ends.
+    pub fn left(&mut self, window: Option<usize>, at: Wall) {
         let Some(window) = window.map(|window| &mut self.all[window]) else { return };
-        window.ends += 1;
         if let Some(close) = window.close.filter(|close| at > *close) {
             window.overruns += 1;
             window.longest_overrun = window.longest_overrun.max(at - close);
@@ -117,6 +126,9 @@ impl Windows {
     /// In the order of campaigns, then of openings.
     pub fn finish(self) -> Vec<WindowRun> {
         let mut all = self.all;
+        for ((at, _), in_flight) in self.at_close {
+            all[at].in_flight_at_close += in_flight;
+        }
         all.sort_by(|a, b| {
             (&a.campaign, a.open, a.close, &a.projects).cmp(&(
                 &b.campaign,

@@ -15,6 +15,7 @@ use super::play::hold;
 use crate::engine::narrate::{sentence, subject};
 use crate::engine::rows::TargetRow;
 use crate::engine::{Event, Fact};
+use crate::model::text::one_line;
 use crate::model::{InstanceId, ProjectName, Wall};
 use crate::rehearse::{Host, UpgradeCall};
 use crate::sim::world::Fate;
@@ -125,8 +126,9 @@ impl Timeline {
         let mut text = String::new();
         for Line { at, subjects, text: said } in &self.lines {
             let at = at.map_or_else(|| "in the end".to_owned(), |at| self.local(at));
-            writeln!(text, "{at:26}  {}: {said}", listed(subjects))
-                .expect("a string takes any text");
+            // Names and words of the cloud are anybody's text.
+            let told = one_line(&format!("{}: {said}", listed(subjects)));
+            writeln!(text, "{at:26}  {told}").expect("a string takes any text");
         }
         text
     }
