@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::Host;
 use crate::engine::check::Rule;
+use crate::engine::rows::{AttemptRow, TargetRow};
 use crate::engine::{Fact, Reason, TargetState};
 use crate::model::{AttemptId, Part, TargetId, Versions};
 use crate::sim::world::{Applied, Outcome, Span};
@@ -39,6 +40,7 @@ fn contradictions(host: &Host) -> Vec<String> {
             _ => None,
         })
         .collect();
+    let succeeded = successes(host);
     for (_, instance, mut truth) in host.world().truths() {
         truth.applied.retain(|applied| !is_erased(host, applied));
         let mut rounds: BTreeMap<(TargetId, u32), u32> = BTreeMap::new();
@@ -67,7 +69,8 @@ fn contradictions(host: &Host) -> Vec<String> {
             }
         }
         complaints.extend(overlap(instance, &truth.applied));
-        complaints.extend(false_success(host, instance, &truth.versions));
+        let succeeded = succeeded.get(instance).map_or(&[][..], Vec::as_slice);
+        complaints.extend(false_success(succeeded, &truth.versions));
     }
     complaints
 }
@@ -100,21 +103,30 @@ fn unknown(host: &Host, attempt: &AttemptId, applied: &Applied) -> Option<String
         .then(|| format!("{}: {attempt} was applied, and its target is {}", Rule::S13, row.state))
 }
 
-/// A success that the cloud does not show (rule S13).
-fn false_success(host: &Host, instance: &str, versions: &Versions) -> Option<String> {
-    host.store().targets().find_map(|row| {
-        let succeeded = row.state == TargetState::Succeeded && row.reason != Some(Reason::Operator);
-        if row.id.instance.as_str() != instance || !succeeded {
-            return None;
+/// Targets that the versions proved, by instance, with the attempt that moved them.
+type Successes<'a> = BTreeMap<&'a str, Vec<(&'a TargetRow, &'a AttemptRow)>>;
+
+fn successes(host: &Host) -> Successes<'_> {
+    let attempts = host.store().attempts();
+    // Of a round the last one stays.
+    let last: BTreeMap<(&TargetId, u32), &AttemptRow> =
+        attempts.map(|attempt| ((&attempt.id.target, attempt.id.round), attempt)).collect();
+    let mut by_instance = Successes::new();
+    for row in host.store().targets() {
+        let is_proved = row.state == TargetState::Succeeded && row.reason != Some(Reason::Operator);
+        if let Some(attempt) = last.get(&(&row.id, row.round)).filter(|_| is_proved) {
+            by_instance.entry(row.id.instance.as_str()).or_default().push((row, attempt));
         }
-        let wanted = host
-            .store()
-            .attempts()
-            .filter(|attempt| attempt.id.target == row.id && attempt.id.round == row.round)
-            .last()?;
+    }
+    by_instance
+}
+
+/// A success that the cloud does not show (rule S13).
+fn false_success(succeeded: &[(&TargetRow, &AttemptRow)], versions: &Versions) -> Option<String> {
+    succeeded.iter().find_map(|(row, attempt)| {
         // What the cloud released since takes nothing back.
-        let before = &wanted.versions_before;
-        let unmoved = wanted
+        let before = &attempt.versions_before;
+        let unmoved = attempt
             .body
             .parts()
             .find(|part: &Part| versions.part(*part).current == before.part(*part).current);
