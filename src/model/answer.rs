@@ -95,8 +95,8 @@ pub enum ReadAnswer {
     InventoryPage(Arc<InventoryPage>),
     Instance(Instance),
     Versions(Versions),
-    /// One page of tasks, of an instance or of the task centre, shared. `rows` counts what the page held
-    /// before rows without an id were dropped: it decides whether another page follows.
+    /// One page of tasks, of an instance or of the task centre, shared. `rows` counts what the page
+    /// held before rows without an id were dropped: it decides whether another page follows.
     Tasks {
         tasks: Arc<[Task]>,
         rows: usize,

@@ -2,8 +2,8 @@
 //!
 //! The true time is the cloud's. The machine's wall clock may part from it; a process's steady
 //! clock begins at the machine's and never jumps. After every step the checker judges it, and a
-//! tick right after it, of a large fleet's steps after some, must find nothing to do. Before time passes, whatever waits must wait for
-//! something that will come.
+//! tick right after it, of a large fleet's steps after some, must find nothing to do. Before time
+//! passes, whatever waits must wait for something that will come.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -2,11 +2,10 @@
 //! that step.
 
 use jiff::civil::date;
-use jiff::tz::TimeZone;
 use refit::engine::order::{Reply, ResumeScope};
 use refit::engine::state::PauseCause;
 use refit::engine::{CampaignState, Command, Fact, TargetState};
-use refit::model::calendar::{Freeze, Rule};
+use refit::model::calendar::Rule;
 use refit::model::policy::{FailureBudget, MaxFailures, Membership, Start, Starts, Wave, WaveSize};
 use refit::model::{Millis, Wall};
 use refit::rehearse::Act;
@@ -243,16 +242,7 @@ fn a_window_that_never_closes_is_announced_once_and_closed_by_a_freeze() {
         // The freeze, two months ahead, comes into sight only on the way.
         nightly.rule = Rule::cron("0 * * * *").expect("a pattern");
         nightly.duration = Millis::from_hours(1);
-        let stop = Freeze {
-            name: "stop".into(),
-            from: date(2026, 4, 30).at(12, 0, 0, 0),
-            until: date(2027, 4, 30).at(12, 0, 0, 0),
-            every_year: false,
-            zone: TimeZone::UTC,
-            projects: Vec::new(),
-            campaigns: Vec::new(),
-        };
-        draft.settings.freezes.insert("stop".into(), stop);
+        draft.freeze(date(2026, 4, 30).at(12, 0, 0, 0), date(2027, 4, 30).at(12, 0, 0, 0));
         canary(draft);
         draft.campaign().waves[0].bake = Millis::from_hours(100 * 24);
     });

@@ -1,11 +1,9 @@
 //! A target starts only if it is over before its window ends, by what its class took so far.
 
 use jiff::civil::date;
-use jiff::tz::TimeZone;
 use refit::engine::event::LearnedDuration;
 use refit::engine::view::PlanVerdict;
 use refit::engine::{Fact, Hold, HoldKind, TargetState};
-use refit::model::calendar::Freeze;
 use refit::model::duration::{DurationClass, Parts};
 use refit::model::policy::Fit;
 use refit::model::{CacheMode, Millis, Wall};
@@ -171,16 +169,7 @@ fn what_fits_a_far_window_is_not_said_to_never_fit() {
         draft.campaign().expected_duration = Some(mins(200));
         draft.campaign().max_in_flight = 1;
         (0..2).for_each(|number| takes(draft, number, 50));
-        let stop = Freeze {
-            name: "stop".into(),
-            from: date(2026, 3, 2).at(12, 0, 0, 0),
-            until: date(2026, 4, 20).at(12, 0, 0, 0),
-            every_year: false,
-            zone: TimeZone::UTC,
-            projects: Vec::new(),
-            campaigns: Vec::new(),
-        };
-        draft.settings.freezes.insert("stop".into(), stop);
+        draft.freeze(date(2026, 3, 2).at(12, 0, 0, 0), date(2026, 4, 20).at(12, 0, 0, 0));
     });
     run_into_window(&mut scene, 60);
     let waits = |name: &&str| scene.state(name) == TargetState::Pending;

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::{Weekday, time};
+use jiff::civil::{DateTime, Weekday, time};
 use jiff::tz::TimeZone;
 use refit::engine::{Event, Fact, TargetState};
-use refit::model::calendar::{Rule, Window};
+use refit::model::calendar::{Freeze, Rule, Window};
 use refit::model::policy::{
     CampaignPolicy, CredentialPolicy, FailureBudget, Fit, MaxFailures, Membership, ProjectPolicy,
     Rate, Retry, Select, Start, Starts, Wave, WaveSize,
@@ -44,6 +44,20 @@ impl Draft {
 
     pub fn project(&mut self) -> &mut ProjectPolicy {
         self.settings.projects.get_mut(&"p".into()).expect("every draft has it")
+    }
+
+    /// A configured freeze of everything.
+    pub fn freeze(&mut self, from: DateTime, until: DateTime) {
+        let stop = Freeze {
+            name: "stop".into(),
+            from,
+            until,
+            every_year: false,
+            zone: TimeZone::UTC,
+            projects: Vec::new(),
+            campaigns: Vec::new(),
+        };
+        self.settings.freezes.insert(stop.name.clone(), stop);
     }
 
     /// A second project like the first, in the same campaign.

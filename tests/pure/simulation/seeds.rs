@@ -3,14 +3,13 @@
 //! The seeds are split over several tests, so that every processor has some. A failure names the
 //! seed first, and the command that repeats it alone.
 
-use std::env;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use refit::engine::planted::Planted;
 
-use crate::simulation::{Life, Mode, ledger_lines, live};
+use crate::simulation::{Mode, ledger_lines, live};
 
 /// Leads the seeds on so many threads; panics with the first that fails.
 fn lead(mode: Mode, first: u64, count: u64, threads: usize) {
@@ -93,10 +92,14 @@ fn a_mode_that_does_not_exist_is_refused() {
     modes(Some("safty"));
 }
 
-/// What `tests/soak` runs; it sets these variables.
+/// What `tests/soak` runs, which sets these variables, and takes as long as one likes.
+#[cfg(feature = "soak")]
 #[test]
-#[ignore = "a soak takes as long as one likes"]
 fn soak() {
+    use std::env;
+
+    use crate::simulation::Life;
+
     let number = |name: &str| {
         env::var(name).ok().map(|text| text.parse::<u64>().expect("a seed or count is a number"))
     };
